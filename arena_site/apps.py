@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ArenaSiteConfig(AppConfig):
+    """The house: settings, commands, health pages and system checks."""
+
+    name = "arena_site"
+    label = "arena_site"
+    verbose_name = "Arena"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from arena_site import checks  # noqa: F401

@@ -1,0 +1,55 @@
+"""Health pages: is the process alive, and can it work."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Answer that the process is alive; touches nothing else."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when database, migrations and (if used) Redis are ready, else 503."""
+    parts = {"database": _database_state(), "broker": _redis_state()}
+    is_ready = all(state == "ok" for state in parts.values())
+    return JsonResponse({"ready": is_ready, **parts}, status=200 if is_ready else 503)
+
+
+def _database_state() -> str:
+    from django.db.migrations.executor import MigrationExecutor
+
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        logger.exception("database not ready")
+        return "unreachable"
+    return "migrations pending" if plan else "ok"
+
+
+def _redis_state() -> str:
+    if not settings.REDIS_URL:
+        return "ok"
+    from redis.exceptions import RedisError
+
+    try:
+        cache.get("readyz")
+    except RedisError:
+        logger.exception("redis not ready")
+        return "unreachable"
+    return "ok"
