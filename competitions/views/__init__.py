@@ -1,0 +1,3 @@
+"""The arena's pages, one module each."""
+
+from __future__ import annotations
