@@ -1,0 +1,1 @@
+"""Plain facts of markets: no Django, no network, no clock."""
