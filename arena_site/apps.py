@@ -11,5 +11,5 @@ class ArenaSiteConfig(AppConfig):
     verbose_name = "Arena"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from arena_site import checks  # noqa: F401
+        """Register the system checks, and the Celery application under which tasks are queued."""
+        from arena_site import celery, checks  # noqa: F401

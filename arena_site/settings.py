@@ -5,6 +5,7 @@ Every variable is listed in ``.env.example``.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ ARENA_ALLOW_LIVE = env.flag("ARENA_ALLOW_LIVE")
 # Fernet keys for secrets at rest, newest first, comma-separated; empty when not set.
 ARENA_ENCRYPTION_KEYS = env.names("ARENA_ENCRYPTION_KEY")
 VAR_DIR = Path(env.text("ARENA_VAR_DIR", str(BASE_DIR / "var")))
+# Where it cannot be made, check arena.E005 says so if it is needed.
+with contextlib.suppress(OSError):
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 ROOT_URLCONF = "arena_site.urls"
 ASGI_APPLICATION = "arena_site.asgi.application"
@@ -197,6 +201,8 @@ CONTENT_SECURITY_POLICY = {
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = Path(env.text("ARENA_STATIC_ROOT", str(VAR_DIR / "static")))
+with contextlib.suppress(OSError):
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # Collected once (a container image): hashed names and compressed files. Otherwise straight from
 # the source tree, scanned once at the start.
 _IS_COLLECTED = (STATIC_ROOT / "staticfiles.json").is_file()
