@@ -1,0 +1,1 @@
+"""The account's arithmetic: pure, deterministic, Decimal, time passed in."""
