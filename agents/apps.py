@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AgentsConfig(AppConfig):
@@ -9,3 +10,8 @@ class AgentsConfig(AppConfig):
     name = "agents"
     label = "agents"
     verbose_name = "Agents"
+
+    def ready(self) -> None:
+        from marketdata.append_only import install_triggers
+
+        post_migrate.connect(install_triggers, sender=self)

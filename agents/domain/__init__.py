@@ -1,0 +1,1 @@
+"""What agents are told and what they answer: pure functions over plain values."""
