@@ -1,0 +1,131 @@
+"""What a participant is told in a round: the market, the rules, its own account and its last steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.views import MarketView
+from trading.domain.rules import BookRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesView:
+    """The limits and costs of the season, in numbers.
+
+    ``*_pct`` are percent of equity, ``*_bps`` hundredths of a percent of notional. ``interval_seconds`` is the market time between
+    rounds, None when it is not fixed. ``resting_orders`` False means that exits are only written down.
+    """
+
+    settlement_asset: str
+    max_leverage: int
+    default_leverage: int
+    max_position_size_pct: Decimal
+    max_open_positions: int
+    max_margin_usage_pct: Decimal
+    margin_buffer: Decimal
+    fee_bps_taker: Decimal
+    slippage_bps: Decimal
+    allow_short: bool
+    allow_pyramiding: bool
+    resting_orders: bool
+    fill_rule: str
+    instruments: tuple[InstrumentSpec, ...]
+    interval_seconds: int | None = None
+
+    @classmethod
+    def of(cls, rules: BookRules, *, interval_seconds: int | None = None) -> RulesView:
+        """Return what participants are told of a book's rules."""
+        return cls(
+            settlement_asset=rules.settlement_asset,
+            max_leverage=rules.max_leverage,
+            default_leverage=rules.default_leverage,
+            max_position_size_pct=rules.max_position_size_pct,
+            max_open_positions=rules.max_open_positions,
+            max_margin_usage_pct=rules.max_margin_usage_pct,
+            margin_buffer=rules.margin_buffer,
+            fee_bps_taker=rules.fee_bps_taker,
+            slippage_bps=rules.slippage_bps,
+            allow_short=rules.allow_short,
+            allow_pyramiding=rules.allow_pyramiding,
+            resting_orders=rules.resting_orders,
+            fill_rule=str(rules.fill_rule),
+            instruments=rules.instruments,
+            interval_seconds=interval_seconds,
+        )
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(spec.symbol for spec in self.instruments)
+
+    def leverage_limit(self, spec: InstrumentSpec) -> int:
+        """Return the highest leverage allowed on the symbol."""
+        return min(self.max_leverage, spec.max_leverage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionView:
+    """One open position; ``side`` is LONG or SHORT, ``quantity`` unsigned, ``age_minutes`` in market time."""
+
+    symbol: str
+    side: str
+    quantity: Decimal
+    entry: Decimal
+    mark: Decimal
+    unrealised: Decimal
+    leverage: int
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    invalidation: str = ""
+    age_minutes: int = 0
+
+    @property
+    def is_long(self) -> bool:
+        return self.side == "LONG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """The participant's money at the round's marks, in the settlement currency."""
+
+    wallet: Decimal
+    equity: Decimal
+    free_margin: Decimal
+    used_margin: Decimal
+    positions: tuple[PositionView, ...] = ()
+
+    def position(self, symbol: str) -> PositionView | None:
+        """Return the open position in ``symbol``, None when there is none."""
+        return next((held for held in self.positions if held.symbol == symbol), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentDecision:
+    """One of the participant's last turns: what it said and what came of it."""
+
+    round_number: int
+    summary: str
+    outcome: str
+    denials: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionContext:
+    """All that a prompt is built from; ``market`` and ``rules`` are the same for every participant of the round.
+
+    ``recent`` holds the last three decisions, oldest first; ``denials`` the refusals of the last one. ``seed_material`` is never
+    shown: it seeds the random baseline and differs by season, round and participant.
+    """
+
+    competition_name: str
+    round_number: int
+    total_rounds: int | None
+    as_of: datetime
+    market: MarketView
+    rules: RulesView
+    account: AccountView
+    recent: tuple[RecentDecision, ...] = ()
+    denials: tuple[str, ...] = ()
+    seed_material: str = ""
