@@ -161,3 +161,18 @@ def check_allowed_hosts(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             id="arena.E009",
         )
     ]
+
+
+@register(Tags.files)
+def check_static_files(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
+    """E010: a named static root has been filled; without it every page would fail."""
+    root = settings.STATIC_ROOT
+    if root is None or (root / "staticfiles.json").is_file():
+        return []
+    return [
+        Error(
+            f"ARENA_STATIC_ROOT is {root}, but no static files were collected there.",
+            hint="Run manage.py collectstatic, or unset ARENA_STATIC_ROOT.",
+            id="arena.E010",
+        )
+    ]

@@ -200,20 +200,18 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = Path(env.text("ARENA_STATIC_ROOT", str(VAR_DIR / "static")))
-with contextlib.suppress(OSError):
-    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-# Collected once (a container image): hashed names and compressed files. Otherwise straight from
-# the source tree, scanned once at the start.
-_IS_COLLECTED = (STATIC_ROOT / "staticfiles.json").is_file()
-WHITENOISE_USE_FINDERS = not _IS_COLLECTED
+# Named by a container image, where collectstatic has filled it with hashed, compressed files.
+# Not named: straight from the source tree, scanned once at the start.
+_COLLECTED = env.text("ARENA_STATIC_ROOT")
+STATIC_ROOT = Path(_COLLECTED) if _COLLECTED else None
+WHITENOISE_USE_FINDERS = not _COLLECTED
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": (
             "whitenoise.storage.CompressedManifestStaticFilesStorage"
-            if _IS_COLLECTED
+            if _COLLECTED
             else "django.contrib.staticfiles.storage.StaticFilesStorage"
         )
     },

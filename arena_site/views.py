@@ -6,10 +6,12 @@ import logging
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from arena_site.preparation import migrations_pending
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +33,11 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def _database_state() -> str:
-    from django.db.migrations.executor import MigrationExecutor
-
     try:
-        executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        return "migrations pending" if migrations_pending() else "ok"
     except DatabaseError:
         logger.exception("database not ready")
         return "unreachable"
-    return "migrations pending" if plan else "ok"
 
 
 def _redis_state() -> str:

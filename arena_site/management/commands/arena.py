@@ -4,16 +4,14 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import connections
 from django.utils import timezone
 
 from arena_site.embedded import server
-from arena_site.embedded.account import ensure_operator
 from arena_site.embedded.lock import AlreadyRunningError, instance_lock
-from arena_site.embedded.welcome import Welcome, print_welcome
+from arena_site.embedded.welcome import print_welcome
+from arena_site.preparation import prepare
 
 
 class Command(BaseCommand):
@@ -32,41 +30,20 @@ class Command(BaseCommand):
         try:
             with instance_lock(settings.VAR_DIR / "arena.lock"):
                 server.check_port(host, port)
-                welcome = _prepare(host, port)
-                server.serve(host, port, on_ready=lambda: print_welcome(welcome))
-                self.stdout.write("The arena has stopped.")
+                self._open(host, port)
         except (AlreadyRunningError, server.PortTakenError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
-            raise CommandError("stopped before the server was up", returncode=130) from None
+            raise CommandError("stopped before the arena was open", returncode=130) from None
         server.leave()
 
-
-def _prepare(host: str, port: int) -> Welcome:
-    """Bring database, season and account up to date; harmless when they are."""
-    from competitions.services.demo import ensure_demo_season
-
-    _migrate_if_needed()
-    demo = ensure_demo_season(now=timezone.now())
-    username, password = ensure_operator()
-    # The threads open their own.
-    connections.close_all()
-    address = _address(host, port)
-    return Welcome(
-        address=address,
-        username=username,
-        password=password,
-        season=demo.competition.name,
-        season_address=f"{address}c/{demo.competition.slug}/",
-        feed_note=demo.feed_note,
-        is_new_season=demo.created,
-    )
-
-
-def _migrate_if_needed() -> None:
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        call_command("migrate", verbosity=0, interactive=False)
+    def _open(self, host: str, port: int) -> None:
+        ready = prepare(now=timezone.now())
+        # The threads open their own.
+        connections.close_all()
+        address = _address(host, port)
+        server.serve(host, port, on_ready=lambda: print_welcome(ready, address))
+        self.stdout.write("The arena has stopped.")
 
 
 def _address(host: str, port: int) -> str:
