@@ -1,0 +1,42 @@
+"""Reading decisions out of answers: strict, pure, never raising, never guessing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from agents.domain.decisions import ParsedDecision, ParseStatus
+from agents.domain.parsing.documents import find_document
+from agents.domain.parsing.faults import Fault
+from agents.domain.parsing.readers import Reading, read_decision
+
+MAX_TEXT_BYTES = 64 * 1024
+MAX_ERROR = 500
+
+__all__ = ["MAX_TEXT_BYTES", "parse_decision"]
+
+
+def parse_decision(
+    text: str, *, symbols: Collection[str], truncated: bool = False
+) -> ParsedDecision:
+    """Return the decision written in ``text``; INVALID with its first fault where there is none.
+
+    Accepted is one JSON object: the whole text, or (REPAIRED) the only one in surrounding prose or in a fenced block, or one with
+    trailing commas. ``symbols`` only settle letter case; others stay in for the risk check to deny. An answer that was
+    ``truncated`` at the token limit is INVALID whatever it holds.
+    """
+    try:
+        summary, instructions, repairs = _read(text, symbols, truncated)
+    except Fault as fault:
+        return ParsedDecision(ParseStatus.INVALID, error=str(fault)[:MAX_ERROR])
+    status = ParseStatus.REPAIRED if repairs else ParseStatus.VALID
+    return ParsedDecision(status, summary, instructions, repairs)
+
+
+def _read(text: str, symbols: Collection[str], truncated: bool) -> Reading:
+    if truncated:
+        raise Fault("the answer was cut at the token limit, a whole one is wanted")
+    if len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "replace")) > MAX_TEXT_BYTES:
+        raise Fault(f"the answer has more than {MAX_TEXT_BYTES // 1024} KiB, at most that is read")
+    document, repairs = find_document(text)
+    summary, instructions, more = read_decision(document, symbols)
+    return summary, instructions, (*repairs, *more)

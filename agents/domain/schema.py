@@ -1,0 +1,68 @@
+"""The JSON Schema of a decision: published, and sent to providers that can hold a model to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.domain.decisions import Action
+
+_NUMBER = {"type": ["number", "null"]}
+
+
+def decision_schema() -> dict[str, Any]:
+    """Return the schema in the strict dialect: every key required, null for "not given", nothing else allowed.
+
+    Bounds that this dialect cannot say (one size for an open, at most 16 instructions) are told in words and checked when the
+    answer is read.
+    """
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["summary", "instructions"],
+        "properties": {
+            "summary": {
+                "type": "string",
+                "description": "Your view of the market and the plan, in a few sentences.",
+            },
+            "instructions": {
+                "type": "array",
+                "description": "At most 16, carried out in order; empty to hold everything.",
+                "items": _instruction_schema(),
+            },
+        },
+    }
+
+
+def _instruction_schema() -> dict[str, Any]:
+    properties = _properties()
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(properties),
+        "properties": properties,
+    }
+
+
+def _properties() -> dict[str, Any]:
+    return {
+        "action": {"type": "string", "enum": [action.wire for action in Action]},
+        "symbol": {"type": "string", "description": "As listed in the rules."},
+        "quantity": {
+            **_NUMBER,
+            "description": "Size in base units. An open needs exactly one size.",
+        },
+        "notional": {**_NUMBER, "description": "Size as value in the settlement currency."},
+        "margin_fraction": {
+            **_NUMBER,
+            "description": "Size as the part of the free margin to use.",
+        },
+        "leverage": {"type": ["integer", "null"], "description": "Whole multiplier for an open."},
+        "stop_loss": {**_NUMBER, "description": "Price."},
+        "take_profit": {**_NUMBER, "description": "Price."},
+        "invalidation": {
+            "type": ["string", "null"],
+            "description": "The observable condition under which the idea is wrong.",
+        },
+        "confidence": {**_NUMBER, "description": "0 to 1."},
+        "reasoning": {"type": ["string", "null"], "description": "Why, in a few sentences."},
+    }

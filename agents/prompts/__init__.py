@@ -1,0 +1,1 @@
+"""Prompt templates that are shipped with the arena, one module each."""
