@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import time
+from datetime import UTC, datetime
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -17,9 +17,9 @@ def escape_controls(line: str) -> str:
 class OneLineFormatter(logging.Formatter):
     """Formats a record, its traceback included, as one line in UTC."""
 
-    converter = time.gmtime
-    default_msec_format = "%s.%03dZ"
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the record's time in UTC, to the millisecond."""
+        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""

@@ -8,7 +8,7 @@ import re
 import socket
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck
@@ -24,6 +24,9 @@ hypothesis_settings.register_profile(
     "deep", parent=hypothesis_settings.get_profile("fast"), max_examples=5000
 )
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SECRET_NAME = re.compile(r"(_API_KEY|_API_SECRET|_BOT_TOKEN|_WEBHOOK_URL|_BASE_URL)$")
 # Nobody listens on the discard port: refused at once, without leaving the machine.
@@ -129,3 +132,25 @@ def redis_url() -> str:
 def chromium_path() -> str:
     """Return the path of a Chromium that playwright can drive."""
     return _service("ARENA_TEST_CHROMIUM")
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """Yield a Chromium; keep async tests out of modules that use it."""
+    from playwright.sync_api import sync_playwright
+
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    ]
+    # playwright keeps a loop running in this thread, which Django takes for an async caller.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        opened = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
+        yield opened
+        opened.close()

@@ -37,21 +37,18 @@ class WorkerThread(threading.Thread):
         """Take no more tasks; those that run are left to end."""
         from celery.worker import state
 
-        state.should_stop = 0
+        state.should_stop = 0  # type: ignore[assignment]  # an exit code
 
 
 def _make_controller(ready: threading.Event, concurrency: int) -> Any:
-    from celery._state import _set_task_join_will_block
     from celery.worker import WorkController
 
     from arena_site.celery import app
 
     # celery.apps.worker.Worker would install signal handlers, which a thread may not.
-    class Controller(WorkController):  # type: ignore[misc]
+    class Controller(WorkController):
         def on_consumer_ready(self, consumer: object) -> None:
             ready.set()
-            # Set by the worker for its own process; here it would hit the server's threads too.
-            _set_task_join_will_block(False)
 
     app.finalize()
     app.set_current()

@@ -60,7 +60,9 @@ def test_nothing_but_the_standard_library_is_imported_by_the_set_up_scripts():
 def test_make_names_the_python_that_is_too_old(tmp_path):
     """With no Python 3.11 in sight, make says what was found and what is wanted."""
     old = tmp_path / "python3"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && exec echo "Python 3.9.2"\nexit 1\n')
+    old.write_text(
+        '#!/bin/sh\nif [ "$1" = --version ]; then echo "Python 3.9.2"; else exit 1; fi\n'
+    )
     old.chmod(0o755)
     for tool in ("sh", "sed", "touch"):
         (tmp_path / tool).symlink_to(f"/bin/{tool}")

@@ -37,4 +37,4 @@ def test_time_is_utc_to_the_millisecond():
     made = record("x")
     made.created, made.msecs = 0.25, 250.0
 
-    assert OneLineFormatter("%(asctime)s").format(made) == "1970-01-01T00:00:00.250Z"
+    assert OneLineFormatter("%(asctime)s").format(made) == "1970-01-01T00:00:00.250+00:00"
