@@ -1,4 +1,4 @@
-"""Health pages: is the process alive, and can it work."""
+"""Health pages (is the process alive, and can it work), and the icon that browsers ask for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -30,6 +32,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
     parts = {"database": _database_state(), "broker": _redis_state()}
     is_ready = all(state == "ok" for state in parts.values())
     return JsonResponse({"ready": is_ready, **parts}, status=200 if is_ready else 503)
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Lead to the icon; pages without a link to it, such as the admin's, are asked for this."""
+    return redirect(static("icon.svg"))
 
 
 def _database_state() -> str:

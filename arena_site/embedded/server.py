@@ -18,7 +18,8 @@ from arena_site.embedded.worker import WorkerThread
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 4.0
-WORKER_CONCURRENCY = 8
+# Turns of slow models hold a thread for minutes; as many again are left to start the next rounds.
+WORKER_CONCURRENCY = 16
 
 
 class PortTakenError(Exception):

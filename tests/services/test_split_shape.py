@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,3 +81,51 @@ def test_prepare_makes_season_and_operator_once(split_environment):
     assert "Operator operator made, password " in first
     assert "found at /c/" in second
     assert second.endswith("Operator operator found\n")
+
+
+CELERY = ("-m", "celery", "-A", "arena_site.celery")
+PROCESSES = (
+    (*CELERY, "worker", "-Q", "turns", "--pool", "threads", "-c", "2", "-n", "turns@%h"),
+    (*CELERY, "worker", "-Q", "clock", "--pool", "threads", "-c", "2", "-n", "clock@%h"),
+    (*CELERY, "beat", "--schedule", "{folder}/beat", "--pidfile", ""),
+    ("manage.py", "feed"),
+)
+
+
+@pytest.mark.timeout(180)
+def test_a_season_goes_on_in_several_processes(split_environment, tmp_path):
+    run(split_environment, "manage.py", "prepare")
+    output = (tmp_path / "output").open("ab")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *(part.format(folder=tmp_path) for part in command)],
+            cwd=ROOT,
+            env=split_environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        for command in PROCESSES
+    ]
+    try:
+        wait_for_rounds(split_environment["DATABASE_URL"], processes, wanted=2)
+    except AssertionError as error:
+        raise AssertionError((tmp_path / "output").read_text()[-5000:]) from error
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(30)
+        output.close()
+
+
+def wait_for_rounds(url: str, processes: list[subprocess.Popen[bytes]], *, wanted: int) -> None:
+    deadline = time.monotonic() + 90
+    with psycopg.connect(url, autocommit=True) as connection:
+        while True:
+            query = "SELECT count(*) FROM competitions_round WHERE state = 'CLOSED'"
+            row = connection.execute(query).fetchone()
+            if row is not None and row[0] >= wanted:
+                return
+            assert all(process.poll() is None for process in processes)
+            assert time.monotonic() < deadline, f"{row} rounds closed, wanted {wanted}"
+            time.sleep(0.5)
