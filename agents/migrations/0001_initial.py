@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
                 ('base_url', models.CharField(blank=True, help_text="Address of the API; empty for the provider's own.", max_length=300)),
                 ('key_variable', models.CharField(blank=True, help_text='Environment variable that holds the key; empty when no key is needed.', max_length=80, validators=[django.core.validators.RegexValidator('^[A-Z][A-Z0-9_]*$', 'the name of an environment variable, for example OPENAI_API_KEY')])),
                 ('capabilities', models.JSONField(blank=True, default=dict, help_text='What requests may carry, for example {"temperature": true, "seed": true, "structured_output": "strict", "token_limit": "max_tokens"}.')),
-                ('max_concurrency', models.PositiveSmallIntegerField(default=16, validators=[django.core.validators.MinValueValidator(1)])),
+                ('max_concurrency', models.PositiveSmallIntegerField(default=128, validators=[django.core.validators.MinValueValidator(1)])),
                 ('is_enabled', models.BooleanField(default=True)),
             ],
             options={

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+
+from agents.domain.baselines import BASELINES
+from agents.domain.prompts import TemplateText, check_template
 
 
 class ProviderKind(models.TextChoices):
@@ -49,7 +55,7 @@ class Provider(models.Model):
         help_text='What requests may carry, for example {"temperature": true, "seed": true, "structured_output": "strict", "token_limit": "max_tokens"}.',
     )
     max_concurrency = models.PositiveSmallIntegerField(
-        default=16, validators=[MinValueValidator(1)]
+        default=128, validators=[MinValueValidator(1)]
     )
     is_enabled = models.BooleanField(default=True)
 
@@ -64,6 +70,17 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    def clean(self) -> None:
+        """Refuse what no request could be made of."""
+        if self.base_url and not self.base_url.startswith(("https://", "http://")):
+            raise ValidationError(
+                {"base_url": f"must start with https:// or http://, was {self.base_url[:60]!r}"}
+            )
+        if not isinstance(self.capabilities, dict):
+            raise ValidationError(
+                {"capabilities": f"must be a JSON object, was {type(self.capabilities).__name__}"}
+            )
 
     @property
     def is_baseline(self) -> bool:
@@ -92,6 +109,27 @@ class PromptTemplate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slug} v{self.version}"
+
+    @property
+    def is_locked(self) -> bool:
+        return self.locked_at is not None
+
+    def text(self) -> TemplateText:
+        """Return the three texts as a value."""
+        return TemplateText(self.system, self.market, self.account)
+
+    def clean(self) -> None:
+        """Refuse placeholders that could not be filled."""
+        try:
+            check_template(self.text())
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the template, unless its row is locked: seasons have been played with its texts."""
+        if self.pk and PromptTemplate.objects.filter(pk=self.pk, locked_at__isnull=False).exists():
+            raise ValidationError(f"{self} has been used and cannot be changed, make a new version")
+        super().save(*args, **kwargs)
 
 
 class AgentQuerySet(models.QuerySet["Agent"]):
@@ -131,3 +169,13 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    def clean(self) -> None:
+        """Refuse a baseline that there is none of, and parameters that are no object."""
+        if not isinstance(self.parameters, dict):
+            raise ValidationError(
+                {"parameters": f"must be a JSON object, was {type(self.parameters).__name__}"}
+            )
+        if self.provider_id and self.provider.is_baseline and self.model not in BASELINES:
+            known = ", ".join(BASELINES)
+            raise ValidationError({"model": f"must be one of {known}, was {self.model!r}"})

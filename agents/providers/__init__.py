@@ -1,0 +1,45 @@
+"""Providers: one small client a protocol, chosen by the provider's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agents.models.agents import Provider, ProviderKind
+from agents.providers.access import api_key_for, base_url_for
+from agents.providers.anthropic import AnthropicClient
+from agents.providers.base import CallRequest, ChatClient, RawCompletion
+from agents.providers.baseline import BaselineClient
+from agents.providers.capabilities import capabilities_of, effective_parameters
+from agents.providers.openai_compatible import OpenAICompatibleClient
+
+KINDS: dict[str, Callable[[Provider, str], ChatClient]] = {
+    ProviderKind.ANTHROPIC: AnthropicClient,
+    ProviderKind.OPENAI_COMPATIBLE: OpenAICompatibleClient,
+    ProviderKind.BASELINE: BaselineClient,
+}
+
+__all__ = [
+    "KINDS",
+    "CallRequest",
+    "ChatClient",
+    "RawCompletion",
+    "api_key_for",
+    "base_url_for",
+    "capabilities_of",
+    "effective_parameters",
+    "open_client",
+]
+
+
+def open_client(provider: Provider, *, api_key: str) -> ChatClient:
+    """Return a client of the provider; it connects at its first call and belongs to that event loop.
+
+    Raises:
+        ValueError: If nothing speaks to the provider's kind.
+    """
+    kind = KINDS.get(provider.kind)
+    if kind is None:
+        raise ValueError(
+            f"provider {provider.slug} is of kind {provider.kind}; asked can be {', '.join(KINDS)}"
+        )
+    return kind(provider, api_key)
