@@ -1,0 +1,35 @@
+"""Slow work and the clock have queues of their own, and everything on a timetable exists."""
+
+from __future__ import annotations
+
+from arena_site.celery import app
+
+
+def queue_of(task: str) -> str:
+    route = app.amqp.router.route({}, task, args=(), kwargs={})
+    return route["queue"].name
+
+
+def test_turns_do_not_share_a_queue_with_the_clock():
+    assert queue_of("competitions.tasks.play_turns") == "turns"
+    for name in ("open_due_rounds", "sweep", "start_round", "advance_feeds"):
+        assert queue_of(f"competitions.tasks.{name}") == "clock"
+
+
+def test_everything_on_the_timetable_is_a_task():
+    app.loader.import_default_modules()
+
+    for entry in app.conf.beat_schedule.values():
+        assert entry["task"] in app.tasks
+        assert entry["options"]["expires"] >= entry["schedule"]
+
+
+def test_a_task_that_loses_its_worker_is_given_out_again():
+    assert app.conf.task_acks_late is True
+    assert app.conf.task_reject_on_worker_lost is True
+    assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_only_json_is_accepted():
+    assert app.conf.accept_content == ["json"]
+    assert app.conf.task_serializer == "json"
