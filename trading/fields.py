@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
 
 from marketdata.domain.canonical import parse_decimal
 from marketdata.domain.instruments import MONEY_UNIT
+from trading.domain.money import MONEY_CAP
 
-MONEY_CAP = Decimal("1000000000")
+# What a bigint of 1e-8 units surely holds; sums over a long holding may pass the account's cap.
+STORED_LIMIT = Decimal(90_000_000_000)
+
+SetType = TypeVar("SetType")
+GetType = TypeVar("GetType")
 
 
-class MoneyField(models.Field[Decimal, Decimal]):
+class MoneyField(models.Field[SetType, GetType]):
     """An amount of the settlement currency: Decimal in Python, an integer of 1e-8 units in the database.
 
-    Amounts beyond +-1e9 or finer than 1e-8 are refused, never rounded: rounding is the engine's business.
+    Amounts beyond +-9e10 or finer than 1e-8 are refused, never rounded: rounding is the engine's business.
     """
 
     description = "Money in units of 1e-8"
+
+    _pyi_private_set_type: Decimal | int | str | models.expressions.Combinable
+    _pyi_private_get_type: Decimal
 
     def get_internal_type(self) -> str:
         return "BigIntegerField"
@@ -38,10 +46,11 @@ class MoneyField(models.Field[Decimal, Decimal]):
             number = parse_decimal(str(value))
         except ValueError as error:
             raise ValidationError(str(error)) from error
+        # Before quantize, which cannot write numbers of more than 28 digits.
+        if abs(number) > STORED_LIMIT:
+            raise ValidationError(f"money is at most {STORED_LIMIT}, was {number}")
         if number != number.quantize(MONEY_UNIT):
             raise ValidationError(f"money has at most 8 decimals, was {number}")
-        if abs(number) > MONEY_CAP:
-            raise ValidationError(f"money is at most {MONEY_CAP}, was {number}")
         return number
 
     def get_prep_value(self, value: Any) -> int | None:
@@ -55,6 +64,10 @@ class MoneyField(models.Field[Decimal, Decimal]):
     def formfield(self, **kwargs: Any) -> Any:
         from django import forms
 
-        return super().formfield(
-            **{"form_class": forms.DecimalField, "decimal_places": 8, "max_digits": 18, **kwargs}
-        )
+        wanted: dict[str, Any] = {
+            "form_class": forms.DecimalField,
+            "decimal_places": 8,
+            "max_digits": 18,
+            "max_value": MONEY_CAP,
+        }
+        return super().formfield(**{**wanted, **kwargs})

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from marketdata.domain.canonical import canonical_json, parse_decimal
@@ -98,6 +99,7 @@ class BookRules:
         return canonical_json(plain)
 
     @classmethod
+    @lru_cache(maxsize=64)  # a book's rules never change, and every order asks for them
     def from_json(cls, text: str) -> BookRules:
         """Return the rules written by :meth:`to_json`.
 

@@ -7,6 +7,7 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
+from django.utils import timezone
 
 from marketdata.models import Blob
 from trading.domain.rules import BookRules
@@ -61,7 +62,7 @@ class Book(models.Model):
     )
     tape_segments = models.PositiveIntegerField(default=0)
     acts = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now, help_text="Wall time.")
 
     objects = BookManager()
 

@@ -1,0 +1,88 @@
+"""What somebody wants done: a wish as it was uttered, and the sized order made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """Return +1 for a buy, -1 for a sell: the direction in which it moves a position."""
+        return 1 if self is Side.BUY else -1
+
+    @classmethod
+    def closing(cls, quantity: Decimal) -> Side:
+        """Return the side that closes a position of this signed quantity."""
+        return cls.SELL if quantity > 0 else cls.BUY
+
+
+class OrderKind(StrEnum):
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP_MARKET = "STOP_MARKET"
+    TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
+    TRAILING_STOP = "TRAILING_STOP"
+
+
+class WishAction(StrEnum):
+    OPEN_LONG = "OPEN_LONG"
+    OPEN_SHORT = "OPEN_SHORT"
+    CLOSE = "CLOSE"
+    REDUCE = "REDUCE"
+    SET_EXITS = "SET_EXITS"
+
+
+@dataclass(frozen=True, slots=True)
+class Exits:
+    """The plan for leaving a position: prices in quote currency, and in words what would prove it wrong."""
+
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    invalidation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One wish before it is sized.
+
+    Exactly one of ``quantity`` (base units), ``notional`` (settlement currency) and ``margin_fraction`` (of the free margin, above 0
+    up to 1) for an open; ``quantity`` or ``notional`` for a reduce; none for a close. ``leverage`` None takes the open position's,
+    else the book's default.
+    """
+
+    action: WishAction
+    symbol: str
+    quantity: Decimal | None = None
+    notional: Decimal | None = None
+    margin_fraction: Decimal | None = None
+    leverage: int | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    invalidation: str = ""
+
+    @property
+    def opens(self) -> bool:
+        return self.action in {WishAction.OPEN_LONG, WishAction.OPEN_SHORT}
+
+    @property
+    def exits(self) -> Exits:
+        return Exits(self.stop_loss, self.take_profit, self.invalidation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderIntent:
+    """A sized order, not yet checked: ``quantity`` in base units, unsigned."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    leverage: int
+    reduce_only: bool = False
+    kind: OrderKind = OrderKind.MARKET
+    exits: Exits = field(default_factory=Exits)

@@ -1,0 +1,164 @@
+"""From a wish to a sized order."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from marketdata.domain.facts import Quote
+from marketdata.domain.instruments import InstrumentSpec
+from trading.domain.denials import Denial, DenialCode
+from trading.domain.exits import on_tick
+from trading.domain.intents import OrderIntent, Side, Wish, WishAction
+from trading.domain.margin import account_figures
+from trading.domain.money import BPS, ZERO, exact, figure
+from trading.domain.pricing import taker_price
+from trading.domain.rules import BookRules
+from trading.domain.state import AccountState, PositionState
+
+# Larger sizes are no sizes: they could not even be stored.
+LARGEST_SIZE = Decimal(10) ** 15
+
+
+@exact
+def size_instruction(
+    state: AccountState, wish: Wish, quote: Quote, rules: BookRules
+) -> OrderIntent | Denial:
+    """Return the order that the wish means at ``quote``, its quantity on the step at or below what was asked.
+
+    ``state`` needs the marks of its open positions. Opening against an opposite position gives an order of the full size: it nets,
+    and what is left opens.
+    """
+    spec = rules.find_spec(wish.symbol)
+    if spec is None:
+        return unknown_symbol(wish.symbol, rules)
+    if wish.action is WishAction.SET_EXITS:
+        raise ValueError("SET_EXITS is no order: use ExitsSet")
+    if wish.opens:
+        return _open(state.with_marks({wish.symbol: quote.mark}), wish, quote, rules, spec)
+    held = state.positions.get(wish.symbol)
+    if held is None:
+        return Denial(DenialCode.NO_POSITION, {"symbol": wish.symbol})
+    return _shrink(held, wish, quote, rules, spec)
+
+
+def unknown_symbol(symbol: str, rules: BookRules) -> Denial:
+    return Denial(
+        DenialCode.UNKNOWN_SYMBOL, {"known": ",".join(rules.symbols), "symbol": symbol[:32]}
+    )
+
+
+def _open(
+    state: AccountState, wish: Wish, quote: Quote, rules: BookRules, spec: InstrumentSpec
+) -> OrderIntent | Denial:
+    side = Side.BUY if wish.action is WishAction.OPEN_LONG else Side.SELL
+    leverage = _leverage(state, wish, side, rules)
+    price = taker_price(quote, side, rules=rules, spec=spec)
+    asked = _asked_quantity(wish, price) or _quantity_of_fraction(
+        state, wish, quote, side=side, price=price, leverage=max(leverage, 1), rules=rules
+    )
+    if isinstance(asked, Denial):
+        return asked
+    quantity = _stepped(asked, spec)
+    if isinstance(quantity, Denial):
+        return quantity
+    return OrderIntent(
+        symbol=wish.symbol,
+        side=side,
+        quantity=quantity,
+        leverage=leverage,
+        exits=on_tick(wish.exits, spec),
+    )
+
+
+def _shrink(
+    held: PositionState, wish: Wish, quote: Quote, rules: BookRules, spec: InstrumentSpec
+) -> OrderIntent | Denial:
+    side = Side.closing(held.quantity)
+    quantity: Decimal | Denial = abs(held.quantity)
+    if wish.action is WishAction.REDUCE:
+        asked = _asked_quantity(wish, taker_price(quote, side, rules=rules, spec=spec))
+        if asked is None or wish.margin_fraction is not None:
+            return _no_size(wish, "quantity or notional")
+        quantity = asked if isinstance(asked, Denial) else _stepped(asked, spec)
+    if isinstance(quantity, Denial):
+        return quantity
+    return OrderIntent(
+        symbol=wish.symbol, side=side, quantity=quantity, leverage=held.leverage, reduce_only=True
+    )
+
+
+def _leverage(state: AccountState, wish: Wish, side: Side, rules: BookRules) -> int:
+    held = state.positions.get(wish.symbol)
+    if wish.leverage is not None:
+        return wish.leverage
+    return held.leverage if held and held.quantity * side.sign > 0 else rules.default_leverage
+
+
+def _asked_quantity(wish: Wish, price: Decimal) -> Decimal | Denial | None:
+    """Return the quantity that the wish names by itself, None when it names none."""
+    if sum(size is not None for size in (wish.quantity, wish.notional, wish.margin_fraction)) != 1:
+        return _no_size(wish, "exactly one of quantity, notional, margin_fraction")
+    if wish.margin_fraction is not None:
+        return None
+    name, size = (
+        ("quantity", wish.quantity) if wish.quantity is not None else ("notional", wish.notional)
+    )
+    assert size is not None
+    if not size.is_finite() or not ZERO < size <= LARGEST_SIZE:
+        return Denial(
+            DenialCode.INVALID_SIZE,
+            {name: figure(size) if size.is_finite() else str(size), "wanted": "above 0"},
+        )
+    return size if name == "quantity" else size / price
+
+
+def _no_size(wish: Wish, wanted: str) -> Denial:
+    given = [
+        name
+        for name in ("quantity", "notional", "margin_fraction")
+        if getattr(wish, name) is not None
+    ]
+    return Denial(
+        DenialCode.INVALID_SIZE, {"found": ",".join(given) or "nothing", "wanted": wanted}
+    )
+
+
+def _quantity_of_fraction(
+    state: AccountState,
+    wish: Wish,
+    quote: Quote,
+    *,
+    side: Side,
+    price: Decimal,
+    leverage: int,
+    rules: BookRules,
+) -> Decimal | Denial:
+    """Return the quantity whose margin, fee and crossing loss together take the fraction of the free margin, so that 1 fits."""
+    fraction = wish.margin_fraction
+    assert fraction is not None
+    if not fraction.is_finite() or not ZERO < fraction <= 1:
+        found = figure(fraction) if fraction.is_finite() else str(fraction)
+        return Denial(
+            DenialCode.INVALID_SIZE, {"margin_fraction": found, "wanted": "above 0 up to 1"}
+        )
+    free = account_figures(state).free_margin
+    if free <= 0:
+        return Denial(DenialCode.INSUFFICIENT_MARGIN, {"free": figure(free), "needed": "above 0"})
+    margin = quote.mark / leverage * rules.margin_buffer
+    crossing = max(ZERO, (price - quote.mark) * side.sign)
+    unit_cost = margin + crossing + price * rules.fee_bps_taker / BPS
+    return min(free * fraction / unit_cost, LARGEST_SIZE)
+
+
+def _stepped(asked: Decimal, spec: InstrumentSpec) -> Decimal | Denial:
+    quantity = spec.floor_quantity(asked)
+    if quantity == 0:
+        return Denial(
+            DenialCode.QUANTITY_BELOW_STEP, {"asked": short(asked), "step": figure(spec.step)}
+        )
+    return quantity
+
+
+def short(value: Decimal) -> str:
+    """Return a computed quantity with at most 12 significant digits, for a message."""
+    return figure(Decimal(f"{value:.11E}"))

@@ -1,0 +1,30 @@
+"""The only writers of books, accounts and orders."""
+
+from __future__ import annotations
+
+from trading.selectors.positions import open_positions
+from trading.services.acts import BookStateError, change_state
+from trading.services.books import open_book
+from trading.services.closing import CloseResult, close_all, halt_book
+from trading.services.equity import record_equity
+from trading.services.exits import set_exits
+from trading.services.orders import accept_order, place_order
+from trading.services.reports import apply_report, end_order
+from trading.services.tape import append_tape
+
+__all__ = [
+    "BookStateError",
+    "CloseResult",
+    "accept_order",
+    "append_tape",
+    "apply_report",
+    "change_state",
+    "close_all",
+    "end_order",
+    "halt_book",
+    "open_book",
+    "open_positions",
+    "place_order",
+    "record_equity",
+    "set_exits",
+]

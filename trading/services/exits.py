@@ -1,0 +1,41 @@
+"""Setting the exits of an open position."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from django.db import transaction
+
+from marketdata.domain.facts import Quote
+from trading.domain.denials import Denial, DenialCode
+from trading.domain.engine import step
+from trading.domain.events import ExitsSet
+from trading.domain.intents import Wish
+from trading.models import Account
+from trading.models.books import BookState
+from trading.services.accounts import load_state, save_positions
+from trading.services.locks import lock_account, share_book
+
+
+@transaction.atomic
+def set_exits(
+    account_id: uuid.UUID, wish: Wish, quote: Quote | None, *, market_at: datetime
+) -> Denial | None:
+    """Make the exits of the open position exactly those of the wish (None takes one away); return why not, None when done.
+
+    Their side is checked against the quote's mark; ``quote`` None means that the symbol has none (denied).
+    """
+    book = share_book(Account.objects.values_list("book_id", flat=True).get(pk=account_id))
+    account = lock_account(account_id)
+    if book.state in {BookState.HALTED, BookState.ENDED}:
+        return Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state})
+    if quote is None:
+        return Denial(DenialCode.NO_QUOTE, {"symbol": wish.symbol[:32]})
+    outcome = step(
+        load_state(account, {quote.symbol: quote.mark}),
+        ExitsSet(market_at, wish.symbol, wish.exits),
+        book.frozen_rules(),
+    )
+    save_positions(account, outcome.positions)
+    return outcome.denials[0] if outcome.denials else None
