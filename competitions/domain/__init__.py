@@ -1,0 +1,1 @@
+"""Seasons and rounds as plain values: slots, contracts, digests."""

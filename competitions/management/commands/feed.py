@@ -1,0 +1,43 @@
+"""Watch the feeds of running seasons, for the split shape; the one-process arena does it in a thread."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+from django.utils import timezone
+
+from competitions.services.feeding import WATCH_SECONDS, watch_feeds
+from competitions.services.leases import beat, holder_name, release_lease, take_lease
+
+logger = logging.getLogger(__name__)
+
+LEASE = "feed"
+LEASE_SECONDS = 15
+
+
+class Command(BaseCommand):
+    help = "Watch market feeds between rounds until told to stop; of several processes one leads by a lease."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        holder = holder_name("feed")
+        self.stdout.write("watching feeds; Ctrl+C stops")
+        while not stopped.wait(WATCH_SECONDS / 5):
+            self._turn(holder)
+        release_lease(LEASE, holder)
+
+    def _turn(self, holder: str) -> None:
+        close_old_connections()
+        try:
+            if take_lease(LEASE, holder, seconds=LEASE_SECONDS, now=timezone.now()):
+                watch_feeds(now=timezone.now())
+                beat("feed", now=timezone.now())
+        except Exception:
+            logger.exception("watching feeds failed, trying again")

@@ -1,0 +1,20 @@
+"""Tables of competitions, their rounds and what viewers and auditors are told."""
+
+from __future__ import annotations
+
+from competitions.models.competitions import Competition, Participant
+from competitions.models.events import AuditEvent, Event, Heartbeat, Lease
+from competitions.models.rounds import Gap, Leg, Round, Turn
+
+__all__ = [
+    "AuditEvent",
+    "Competition",
+    "Event",
+    "Gap",
+    "Heartbeat",
+    "Lease",
+    "Leg",
+    "Participant",
+    "Round",
+    "Turn",
+]

@@ -1,0 +1,305 @@
+"""Competitions and who takes part in them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.urls import reverse
+
+from agents.models import Agent
+from marketdata.fields import ExactDecimalField
+from marketdata.models import Feed, Instrument
+from trading.fields import MoneyField
+from trading.models import Account, Book
+from trading.models.books import Venue
+
+
+class CompetitionStatus(models.TextChoices):
+    DRAFT = "DRAFT", "Draft"
+    SCHEDULED = "SCHEDULED", "Scheduled"
+    RUNNING = "RUNNING", "Running"
+    PAUSED = "PAUSED", "Paused"
+    FINISHED = "FINISHED", "Finished"
+    STOPPED = "STOPPED", "Stopped"
+    FAILED = "FAILED", "Failed"
+
+
+class Visibility(models.TextChoices):
+    PUBLIC = "PUBLIC", "Public"
+    UNLISTED = "UNLISTED", "Unlisted"
+    PRIVATE = "PRIVATE", "Private"
+
+
+class ClockKind(models.TextChoices):
+    WALL = "WALL", "Wall clock: slots are times of today"
+    DATA = "DATA", "The data's clock: slots are times of the replayed period"
+
+
+class FillRule(models.TextChoices):
+    ARRIVAL = "arrival", "First quote after the answer"
+    SNAPSHOT = "snapshot", "The snapshot's quote, for all"
+    NEXT_BAR = "next_bar", "Open of the bar that starts at the slot"
+
+
+class MarginModel(models.TextChoices):
+    PERPETUAL = "perpetual", "Perpetual futures"
+    CFD = "cfd", "Contracts for difference"
+
+
+class CompetitionQuerySet(models.QuerySet["Competition"]):
+    """Competitions by state and by who may see them."""
+
+    def public(self) -> CompetitionQuerySet:
+        return self.filter(visibility=Visibility.PUBLIC).exclude(status=CompetitionStatus.DRAFT)
+
+    def running(self) -> CompetitionQuerySet:
+        return self.filter(status=CompetitionStatus.RUNNING)
+
+    def due(self, now: datetime) -> CompetitionQuerySet:
+        """Return running competitions whose next slot has come by wall time, those nobody else drives; and starts that are due."""
+        return self.filter(
+            models.Q(status=CompetitionStatus.RUNNING, next_due_at__lte=now)
+            | models.Q(status=CompetitionStatus.SCHEDULED, starts_at__lte=now, clock=ClockKind.WALL)
+        )
+
+
+CompetitionManager = models.Manager.from_queryset(CompetitionQuerySet)
+
+
+class Competition(models.Model):
+    """A season: rules, roster, feed and venue; everything in ``contract`` is frozen and hashed at the start.
+
+    Two times: *market time* (``starts_at``, ``ends_at``, slots) is wall time for the WALL clock and the data's own for the DATA clock;
+    *wall time* (``next_due_at``, ``started_at``, deadlines, leases) rules when work is done.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(max_length=80, unique=True, help_text="Its address: /c/<slug>/.")
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    status = models.CharField(
+        max_length=10,
+        choices=CompetitionStatus.choices,
+        default=CompetitionStatus.DRAFT,
+        editable=False,
+    )
+    visibility = models.CharField(
+        max_length=8, choices=Visibility.choices, default=Visibility.PUBLIC
+    )
+
+    feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="competitions")
+    clock = models.CharField(max_length=4, choices=ClockKind.choices, default=ClockKind.WALL)
+    venue = models.CharField(max_length=16, choices=Venue.choices, default=Venue.PAPER)
+    instruments = models.ManyToManyField(Instrument, related_name="competitions")
+    timeframes = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Candles shown to agents, for example ["1m", "15m"]; the first is the base.',
+    )
+    candle_count = models.PositiveSmallIntegerField(
+        default=60, validators=[MinValueValidator(10), MaxValueValidator(250)]
+    )
+
+    starts_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Market time of the first slot; empty for the next slot after the start.",
+    )
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="Market time; no slot at or after it is played."
+    )
+    max_rounds = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    interval_seconds = models.PositiveIntegerField(default=900, validators=[MinValueValidator(1)])
+    deadline_seconds = models.PositiveIntegerField(
+        default=60,
+        validators=[MinValueValidator(1)],
+        help_text="Wall time from the opening of a round to its end.",
+    )
+    pace_seconds = ExactDecimalField(
+        default=Decimal(0),
+        help_text="DATA clock: wall seconds between rounds; 0 for as fast as it goes.",
+    )
+
+    initial_capital = MoneyField(default=Decimal(10000))
+    settlement_asset = models.CharField(max_length=16, default="USDT")
+    margin_model = models.CharField(
+        max_length=10, choices=MarginModel.choices, default=MarginModel.PERPETUAL
+    )
+    fill_rule = models.CharField(max_length=8, choices=FillRule.choices, default=FillRule.ARRIVAL)
+    fee_bps_taker = ExactDecimalField(
+        default=Decimal(5), help_text="Hundredths of a percent of notional."
+    )
+    fee_bps_maker = ExactDecimalField(default=Decimal(2))
+    slippage_bps = ExactDecimalField(
+        default=Decimal(1), help_text="Added to the taker's side of the spread."
+    )
+    max_leverage = models.PositiveSmallIntegerField(
+        default=10, validators=[MinValueValidator(1), MaxValueValidator(150)]
+    )
+    max_position_size_pct = ExactDecimalField(
+        default=Decimal(30), help_text="Initial margin of one position, in percent of equity."
+    )
+    max_open_positions = models.PositiveSmallIntegerField(
+        default=6, validators=[MinValueValidator(1)]
+    )
+    max_margin_usage_pct = ExactDecimalField(
+        default=Decimal(80), help_text="Initial margin of all positions, in percent of equity."
+    )
+    margin_buffer = ExactDecimalField(
+        default=Decimal(1), help_text="An order must leave room for this many times its margin."
+    )
+    margin_requirement_pct = ExactDecimalField(default=Decimal(10), help_text="CFD only.")
+    maintenance_margin_pct = ExactDecimalField(default=Decimal(5), help_text="CFD only.")
+    allow_short = models.BooleanField(default=True)
+    allow_pyramiding = models.BooleanField(default=True)
+    seed = models.PositiveBigIntegerField(default=1, help_text="Seeds the random baseline.")
+
+    # Frozen at the start.
+    book = models.OneToOneField(
+        Book,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="competition",
+    )
+    contract = models.TextField(blank=True, editable=False, help_text="Canonical JSON.")
+    contract_hash = models.CharField(max_length=64, blank=True, editable=False)
+
+    # Running figures; written under the competition's row lock.
+    round_count = models.PositiveIntegerField(default=0, editable=False)
+    last_slot_at = models.DateTimeField(
+        null=True, editable=False, help_text="Market time of the last slot opened."
+    )
+    market_at = models.DateTimeField(null=True, editable=False, help_text="Market time reached.")
+    next_due_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        db_index=True,
+        help_text="Wall time at which the next slot is looked at.",
+    )
+    event_seq = models.PositiveBigIntegerField(default=0, editable=False)
+    season_digest = models.CharField(max_length=64, blank=True, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+    stop_reason = models.CharField(max_length=300, blank=True, editable=False)
+    pause_after_round = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = CompetitionManager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=CompetitionStatus.values),
+                name="competition_status_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(clock__in=ClockKind.values), name="competition_clock_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(fill_rule__in=FillRule.values),
+                name="competition_fill_rule_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(interval_seconds__gte=1), name="competition_interval_at_least_1"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ends_at__isnull=True)
+                | models.Q(starts_at__isnull=True)
+                | models.Q(ends_at__gt=models.F("starts_at")),
+                name="competition_ends_after_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def get_absolute_url(self) -> str:
+        return reverse("competition", args=[self.slug])
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in {
+            CompetitionStatus.FINISHED,
+            CompetitionStatus.STOPPED,
+            CompetitionStatus.FAILED,
+        }
+
+    @property
+    def has_started(self) -> bool:
+        return self.started_at is not None
+
+
+class ParticipantState(models.TextChoices):
+    REGISTERED = "REGISTERED", "Registered"
+    ACTIVE = "ACTIVE", "Active"
+    SUSPENDED = "SUSPENDED", "Suspended"
+    LIQUIDATED = "LIQUIDATED", "Liquidated"
+    RETIRED = "RETIRED", "Retired"
+
+
+class Participant(models.Model):
+    """An agent in a competition, with a fixed place in the roster and, from the start on, an account of its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    competition = models.ForeignKey(
+        Competition, on_delete=models.CASCADE, related_name="participants"
+    )
+    ordinal = models.PositiveSmallIntegerField(
+        validators=[MinValueValidator(1)], help_text="Place in the roster, from 1."
+    )
+    slug = models.SlugField(max_length=60)
+    name = models.CharField(max_length=80)
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="participants")
+    account = models.OneToOneField(
+        Account,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="participant",
+    )
+    state = models.CharField(
+        max_length=10,
+        choices=ParticipantState.choices,
+        default=ParticipantState.REGISTERED,
+        editable=False,
+    )
+    state_reason = models.CharField(max_length=300, blank=True, editable=False)
+    colour_slot = models.PositiveSmallIntegerField(
+        default=0,
+        editable=False,
+        help_text="1 to 12 for models; baselines have their own row of 1 to 12.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["competition", "ordinal"], name="participant_one_per_ordinal"
+            ),
+            models.UniqueConstraint(
+                fields=["competition", "slug"], name="participant_one_per_slug"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=ParticipantState.values),
+                name="participant_state_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.competition_id}/{self.slug}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("participant", args=[self.competition.slug, self.slug])
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.agent.provider.is_baseline

@@ -1,0 +1,54 @@
+"""Small reads of the trading side that rounds need."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from uuid import UUID
+
+from trading.domain.denials import Denial, DenialCode
+from trading.domain.state import AccountState, PositionState
+from trading.models import Account, Book, Fill, Order, Position
+from trading.services.accounts import position_state
+
+
+def book_state(book_id: UUID | None) -> str:
+    """Return the book's state as committed now."""
+    return Book.objects.values_list("state", flat=True).get(pk=book_id)
+
+
+def tape_position(book_id: UUID | None) -> int:
+    """Return the number of events on the book's tape."""
+    return Book.objects.values_list("tape_position", flat=True).get(pk=book_id)
+
+
+def denial_text(order: Order) -> str:
+    """Return a refused order's code and figures as pages show them; empty for an order that was accepted."""
+    if not order.denial_code:
+        return ""
+    return str(Denial(DenialCode(order.denial_code), order.denial_context))
+
+
+def closed_by(fill: Fill) -> Position | None:
+    """Return the holding that this fill brought to zero, None when it closed none."""
+    closed = Position.objects.closed().filter(
+        account_id=fill.account_id, symbol=fill.symbol, closed_at=fill.at
+    )
+    return closed.order_by("-seq").first()
+
+
+def states_at(
+    account_ids: Iterable[UUID], marks: Mapping[str, Decimal]
+) -> dict[UUID, AccountState]:
+    """Return accounts with their open positions at ``marks``, by account id; for telling, not for trading. Two queries."""
+    accounts = Account.objects.in_bulk(list(account_ids))
+    held: dict[UUID, dict[str, PositionState]] = defaultdict(dict)
+    for row in Position.objects.open().filter(account__in=accounts).order_by("symbol"):
+        held[row.account_id][row.symbol] = position_state(row)
+    return {
+        pk: AccountState(
+            ordinal=account.ordinal, wallet=account.wallet, positions=held[pk], marks=marks
+        )
+        for pk, account in accounts.items()
+    }

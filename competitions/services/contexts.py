@@ -1,0 +1,131 @@
+"""What each participant of a round is told, put together from rows in a bounded number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from agents.domain.context import (
+    AccountView,
+    DecisionContext,
+    PositionView,
+    RecentDecision,
+    RulesView,
+)
+from competitions.domain.contract import Contract
+from competitions.models import Participant, Round, Turn
+from competitions.models.rounds import LegVerdict
+from competitions.services.bookkeeping import states_at
+from competitions.services.setup import history_from
+from marketdata import services as marketdata
+from marketdata.domain.canonical import sha256_text
+from trading.domain.margin import account_figures, unrealised
+from trading.domain.state import AccountState, PositionState
+
+RECENT = 3
+
+
+def build_contexts(
+    round_: Round, contract: Contract, participants: Sequence[Participant]
+) -> dict[int, DecisionContext]:
+    """Return the participants' contexts by ordinal; the market and the rules are the same objects for all."""
+    if not participants or round_.snapshot is None:
+        return {}
+    manifest = round_.snapshot.content()
+    quotes = marketdata.quotes_of(manifest)
+    market = marketdata.market_view(
+        round_.competition.feed,
+        contract.rules.instruments,
+        contract.timeframes,
+        as_of=round_.slot_at,
+        quotes=quotes,
+        funding=marketdata.funding_of(manifest),
+        candle_count=contract.candle_count,
+        history_from=history_from(contract),
+    )
+    rules = RulesView.of(contract.rules, interval_seconds=contract.interval_seconds)
+    states = states_at(
+        [participant.account_id for participant in participants if participant.account_id],
+        {symbol: quote.mark for symbol, quote in quotes.items()},
+    )
+    recent = _recent(round_, participants)
+    return {
+        participant.ordinal: DecisionContext(
+            competition_name=round_.competition.name,
+            round_number=round_.number,
+            total_rounds=contract.max_rounds,
+            as_of=round_.slot_at,
+            market=market,
+            rules=rules,
+            account=account_view(states[participant.account_id], contract, at=round_.slot_at),
+            recent=tuple(recent[participant.pk]),
+            denials=recent[participant.pk][-1].denials if recent[participant.pk] else (),
+            seed_material=sha256_text(f"{contract.seed}:{round_.number}:{participant.ordinal}"),
+        )
+        for participant in participants
+    }
+
+
+def account_view(state: AccountState, contract: Contract, *, at: datetime) -> AccountView:
+    """Return an account as its participant is told it, valued at the state's marks."""
+    figures = account_figures(state)
+    return AccountView(
+        wallet=state.wallet,
+        equity=figures.equity,
+        free_margin=figures.free_margin,
+        used_margin=figures.used_margin,
+        positions=tuple(
+            _position_view(position, state.marks, at=at)
+            for _, position in sorted(state.positions.items())
+        ),
+    )
+
+
+def _position_view(
+    position: PositionState, marks: Mapping[str, Decimal], *, at: datetime
+) -> PositionView:
+    mark = marks[position.symbol]
+    return PositionView(
+        symbol=position.symbol,
+        side="LONG" if position.is_long else "SHORT",
+        quantity=abs(position.quantity),
+        entry=position.entry_cost / abs(position.quantity),
+        mark=mark,
+        unrealised=unrealised(position, mark),
+        leverage=position.leverage,
+        stop_loss=position.exits.stop_loss,
+        take_profit=position.exits.take_profit,
+        invalidation=position.exits.invalidation,
+        age_minutes=int((at - position.opened_at).total_seconds() // 60),
+    )
+
+
+def _recent(
+    round_: Round, participants: Sequence[Participant]
+) -> dict[object, list[RecentDecision]]:
+    """Return the last decisions of each participant, oldest first; two queries."""
+    turns = (
+        Turn.objects.filter(
+            participant__in=participants,
+            round__number__lt=round_.number,
+            round__number__gte=round_.number - RECENT,
+            round__competition_id=round_.competition_id,
+        )
+        .select_related("round", "decision")
+        .prefetch_related("legs")
+        .order_by("round__number")
+    )
+    found: dict[object, list[RecentDecision]] = defaultdict(list)
+    for turn in turns:
+        denials = [leg for leg in turn.legs.all() if leg.verdict == LegVerdict.DENIED]
+        found[turn.participant_id].append(
+            RecentDecision(
+                round_number=turn.round.number,
+                summary=turn.decision.summary if turn.decision else turn.reason,
+                outcome=turn.outcome,
+                denials=tuple(leg.denial for leg in sorted(denials, key=lambda leg: leg.index)),
+            )
+        )
+    return found

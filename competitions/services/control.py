@@ -1,0 +1,289 @@
+"""What organisers and operators do to a season: start, pause, resume, stop, finish, emergency close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from agents.services import lock_template
+from competitions.domain.contract import contract_hash
+from competitions.models import Competition, Round, Turn
+from competitions.models.competitions import ClockKind, CompetitionStatus, ParticipantState
+from competitions.models.events import EventKind
+from competitions.models.rounds import TurnOutcome, TurnState
+from competitions.services.audit import record_act
+from competitions.services.closing import close_settled_rounds, seal_season
+from competitions.services.errors import ControlError
+from competitions.services.events import record_events
+from competitions.services.market import closing_quotes
+from competitions.services.setup import draw_contract, problems_of
+from competitions.services.tape import quote_events
+from trading import services as trading
+from trading.models.books import ActKind, BookState
+from trading.selectors import open_positions
+from trading.services import BookStateError
+
+ENDED = {CompetitionStatus.FINISHED, CompetitionStatus.STOPPED, CompetitionStatus.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLine:
+    """What became of one position at an emergency close; quantities are signed as the position was."""
+
+    participant: str
+    symbol: str
+    quantity: str
+    filled: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReport:
+    """Every position of the book at an emergency close; ``is_flat`` only when nothing is left open."""
+
+    lines: tuple[CloseLine, ...]
+    is_flat: bool
+
+
+def start_competition(competition: Competition, *, actor: str, now: datetime) -> Competition:
+    """Freeze the contract, open the book with one account each, and let the rounds begin.
+
+    Raises:
+        ControlError: If it was started before, or naming every problem that keeps it from starting.
+    """
+    problems = problems_of(competition)
+    if problems:
+        raise ControlError("; ".join(problems))
+    contract = draw_contract(competition, now=now)
+    with transaction.atomic():
+        locked = Competition.objects.select_for_update().get(pk=competition.pk)
+        if locked.status not in {CompetitionStatus.DRAFT, CompetitionStatus.SCHEDULED}:
+            raise ControlError(f"only a draft can be started, {locked.slug} is {locked.status}")
+        roster = list(
+            locked.participants.select_related("agent__template", "agent__provider").order_by(
+                "ordinal"
+            )
+        )
+        for template in {participant.agent.template for participant in roster}:
+            lock_template(template, now=now)
+        book = trading.open_book(
+            venue=contract.venue,
+            rules=contract.rules,
+            roster=[participant.ordinal for participant in roster],
+            capital=contract.initial_capital,
+            market_at=contract.starts_at,
+            now=now,
+        )
+        _seat(roster, {account.ordinal: account for account in book.accounts.all()})
+        locked.book = book
+        locked.contract = contract.to_json()
+        locked.contract_hash = contract_hash(locked.contract)
+        locked.starts_at, locked.ends_at = contract.starts_at, contract.ends_at
+        locked.status = CompetitionStatus.RUNNING
+        locked.started_at = now
+        locked.market_at = contract.starts_at
+        locked.next_due_at = contract.starts_at if contract.clock == ClockKind.WALL else now
+        locked.save()
+        record_events(
+            locked,
+            (EventKind.COMPETITION_STARTED, {"contract_hash": locked.contract_hash}),
+            now=now,
+        )
+        record_act("started", locked.slug, actor=actor, now=now, contract=locked.contract_hash)
+    return locked
+
+
+def _seat(roster: list, accounts: dict) -> None:  # type: ignore[type-arg]
+    models = baselines = 0
+    for participant in roster:
+        if participant.is_baseline:
+            baselines += 1
+            participant.colour_slot = baselines
+        else:
+            models += 1
+            participant.colour_slot = (models - 1) % 12 + 1
+        participant.account = accounts[participant.ordinal]
+        participant.state = ParticipantState.ACTIVE
+        participant.save(update_fields=["account", "state", "colour_slot"])
+
+
+def pause_competition(
+    competition: Competition, *, actor: str, reason: str, after_round: bool, now: datetime
+) -> Competition:
+    """Pause now (unanswered turns are cancelled, no exposure grows any more), or when the running round has closed."""
+    if after_round and Round.objects.open().filter(competition=competition).exists():
+        with transaction.atomic():
+            locked = _lock(competition, {CompetitionStatus.RUNNING}, "paused")
+            locked.pause_after_round = True
+            locked.save(update_fields=["pause_after_round"])
+            record_act("pause after round", locked.slug, actor=actor, now=now, reason=reason)
+        return locked
+    with transaction.atomic():
+        locked = _lock(competition, {CompetitionStatus.RUNNING}, "paused")
+        _act(locked, BookState.PAUSED, ActKind.PAUSE, actor=actor, reason=reason, now=now)
+        locked.status = CompetitionStatus.PAUSED
+        locked.pause_after_round = False
+        locked.save(update_fields=["status", "pause_after_round"])
+        cancel_unanswered(locked, reason=f"paused by {actor}", now=now)
+        record_events(
+            locked, (EventKind.COMPETITION_PAUSED, {"by": actor, "reason": reason}), now=now
+        )
+        record_act("paused", locked.slug, actor=actor, now=now, reason=reason)
+    close_settled_rounds(locked, now=now)
+    return locked
+
+
+def resume_competition(competition: Competition, *, actor: str, now: datetime) -> Competition:
+    """Let the rounds go on; the slots that passed meanwhile become one gap."""
+    with transaction.atomic():
+        locked = _lock(competition, {CompetitionStatus.PAUSED}, "resumed")
+        _act(locked, BookState.RUNNING, ActKind.RESUME, actor=actor, reason="", now=now)
+        locked.status = CompetitionStatus.RUNNING
+        locked.next_due_at = now
+        locked.save(update_fields=["status", "next_due_at"])
+        record_events(locked, (EventKind.COMPETITION_RESUMED, {"by": actor}), now=now)
+        record_act("resumed", locked.slug, actor=actor, now=now)
+    return locked
+
+
+def stop_competition(
+    competition: Competition, *, actor: str, reason: str, now: datetime
+) -> Competition:
+    """End the season here: unanswered turns are cancelled, positions stay valued at the mark."""
+    with transaction.atomic():
+        locked = _lock(
+            competition, {CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}, "stopped"
+        )
+        _act(locked, BookState.ENDED, ActKind.STOP, actor=actor, reason=reason, now=now)
+        cancel_unanswered(locked, reason=f"stopped by {actor}", now=now)
+        record_act("stopped", locked.slug, actor=actor, now=now, reason=reason)
+        _end(locked, CompetitionStatus.STOPPED, reason or f"stopped by {actor}", now=now)
+    close_settled_rounds(locked, now=now)
+    return seal_season(locked, EventKind.COMPETITION_STOPPED, now=now)
+
+
+def emergency_close(
+    competition: Competition, *, actor: str, reason: str, now: datetime
+) -> CloseReport:
+    """Halt the book, then close every position at market; may be repeated until flat, needs neither Redis nor workers."""
+    with transaction.atomic():
+        locked = (
+            Competition.objects.select_for_update(of=("self",))
+            .select_related("book", "feed")
+            .get(pk=competition.pk)
+        )
+        if locked.book is None:
+            raise ControlError(f"{locked.slug} has not started, there is nothing to close")
+        if locked.status in {CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}:
+            cancel_unanswered(locked, reason=f"emergency close by {actor}", now=now)
+            record_act("emergency close", locked.slug, actor=actor, now=now, reason=reason)
+            _end(
+                locked,
+                CompetitionStatus.STOPPED,
+                f"emergency close by {actor}" + (f": {reason}" if reason else ""),
+                now=now,
+            )
+    close_settled_rounds(locked, now=now)
+    quotes = closing_quotes(locked, now=now)
+    trading.append_tape(locked.book_id, quote_events(quotes), now=now)
+    results = trading.close_all(
+        locked.book_id,
+        quotes,
+        actor=actor,
+        reason=reason,
+        market_at=max((quote.at for quote in quotes.values()), default=locked.market_at or now),
+        after_round=locked.round_count,
+        now=now,
+    )
+    seal_season(locked, EventKind.COMPETITION_STOPPED, now=now)
+    return _close_report(locked, results)
+
+
+def _close_report(competition: Competition, results: list[trading.CloseLine]) -> CloseReport:
+    names = dict(competition.participants.values_list("ordinal", "name"))
+    lines = tuple(
+        CloseLine(
+            names[result.ordinal],
+            result.symbol,
+            f"{result.quantity:f}",
+            f"{result.filled:f}",
+            "closed" if result.is_closed else result.message or "still open",
+        )
+        for result in results
+    )
+    assert competition.book is not None
+    return CloseReport(lines, is_flat=not open_positions(competition.book).exists())
+
+
+def finish_competition(competition: Competition, *, reason: str, now: datetime) -> Competition:
+    """End the season as its contract says: by its end or its number of rounds."""
+    with transaction.atomic():
+        locked = _lock(
+            competition, {CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}, "finished"
+        )
+        _act(locked, BookState.ENDED, ActKind.FINISH, actor="system", reason=reason, now=now)
+        record_act("finished", locked.slug, actor="system", now=now, reason=reason)
+        _end(locked, CompetitionStatus.FINISHED, reason, now=now)
+    return seal_season(locked, EventKind.COMPETITION_FINISHED, now=now)
+
+
+def cancel_unanswered(competition: Competition, *, reason: str, now: datetime) -> int:
+    """Settle as CANCELLED every turn whose answer is not being settled yet; their fences move, so late writers lose."""
+    turns = Turn.objects.filter(
+        round__competition=competition, state__in=[TurnState.PENDING, TurnState.ASKED]
+    )
+    return turns.update(
+        state=TurnState.SETTLED,
+        outcome=TurnOutcome.CANCELLED,
+        reason=reason[:300],
+        settled_at=now,
+        lease_until=None,
+        fence=F("fence") + 1,
+    )
+
+
+def _lock(competition: Competition, allowed: set[CompetitionStatus], word: str) -> Competition:
+    locked = Competition.objects.select_for_update().get(pk=competition.pk)
+    if locked.status not in allowed:
+        wanted = " or ".join(sorted(allowed))
+        raise ControlError(
+            f"{locked.slug} cannot be {word}: it is {locked.status}, {wanted} is wanted"
+        )
+    return locked
+
+
+def _act(
+    competition: Competition,
+    to: BookState,
+    kind: ActKind,
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    try:
+        trading.change_state(
+            competition.book_id,
+            to=to,
+            kind=kind,
+            actor=actor,
+            reason=reason,
+            market_at=competition.market_at or now,
+            after_round=competition.round_count,
+            now=now,
+        )
+    except BookStateError as error:
+        raise ControlError(str(error)) from error
+
+
+def _end(
+    competition: Competition, status: CompetitionStatus, reason: str, *, now: datetime
+) -> None:
+    competition.status = status
+    competition.stop_reason = reason[:300]
+    competition.finished_at = now
+    competition.next_due_at = None
+    competition.save(update_fields=["status", "stop_reason", "finished_at", "next_due_at"])

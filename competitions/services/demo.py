@@ -1,0 +1,115 @@
+"""The season that a new arena shows: five baselines and three models, on Binance's public prices or on a synthetic market."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+
+from agents import services as agents
+from agents.models import Agent
+from competitions.models import Competition, Participant
+from competitions.models.competitions import ClockKind, FillRule, Visibility
+from competitions.services.control import start_competition
+from marketdata import services as marketdata
+from marketdata.feeds import FeedError
+from marketdata.models import Feed, Instrument
+from marketdata.models.feeds import FeedKind
+
+SLUG = "demo"
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT")
+INTERVAL_SECONDS = 8
+MODELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """The demo season, whether it was made just now, and a sentence on where its prices come from."""
+
+    competition: Competition
+    created: bool
+    feed_note: str
+
+
+def ensure_demo_season(*, now: datetime, binance_seconds: float = 3.0) -> DemoReport:
+    """Return the demo season, made and started if the arena has no competition yet; asks Binance for at most ``binance_seconds``.
+
+    An arena that has any competition gets no demo: the newest one is reported instead.
+    """
+    known = (
+        Competition.objects.filter(slug=SLUG).first()
+        or Competition.objects.order_by("-created_at").first()
+    )
+    if known is not None:
+        return DemoReport(known, created=False, feed_note=_note(known.feed))
+    agents.ensure_defaults()
+    marketdata.ensure_instruments(marketdata.default_specs().values())
+    feed, note = _choose_feed(binance_seconds)
+    with transaction.atomic():
+        competition = _make(feed, now=now)
+    start_competition(competition, actor="system", now=now)
+    competition.refresh_from_db()
+    return DemoReport(competition, created=True, feed_note=note)
+
+
+def _note(feed: Feed) -> str:
+    if feed.kind == FeedKind.SYNTHETIC:
+        return f"a synthetic market (seed {feed.seed}); every page says SIMULATED"
+    if feed.kind == FeedKind.REPLAY:
+        return f"a replay of the candles stored as {feed.source}; every page says SIMULATED"
+    return "Binance's public prices; all trading is on paper"
+
+
+def _choose_feed(binance_seconds: float) -> tuple[Feed, str]:
+    binance, _ = Feed.objects.get_or_create(
+        slug="binance",
+        defaults={"name": "Binance USD-M", "kind": FeedKind.BINANCE, "source": "binance-usdm"},
+    )
+    try:
+        marketdata.reach_feed(binance, seconds=binance_seconds)
+    except FeedError as error:
+        synthetic, _ = Feed.objects.get_or_create(
+            slug="synthetic",
+            defaults={
+                "name": "Synthetic market",
+                "kind": FeedKind.SYNTHETIC,
+                "source": "synthetic-7",
+                "seed": 7,
+            },
+        )
+        return synthetic, f"{_note(synthetic)}, because {error}"
+    return binance, _note(binance)
+
+
+def _make(feed: Feed, *, now: datetime) -> Competition:
+    competition = Competition.objects.create(
+        slug=SLUG,
+        name="Demo season",
+        description="Five baselines and three language models trade six perpetuals on paper. "
+        "The models sit out until their keys are set; the baselines show the whole way of a decision.",
+        feed=feed,
+        clock=ClockKind.WALL,
+        visibility=Visibility.PUBLIC,
+        timeframes=["1m", "15m"],
+        interval_seconds=INTERVAL_SECONDS,
+        deadline_seconds=INTERVAL_SECONDS,
+        initial_capital=Decimal(10000),
+        fill_rule=FillRule.ARRIVAL,
+        starts_at=now + timedelta(seconds=1),
+    )
+    competition.instruments.set(Instrument.objects.filter(symbol__in=SYMBOLS))
+    models = (
+        Agent.objects.exclude(pk__in=Agent.objects.baselines())
+        .filter(is_enabled=True)
+        .order_by("pk")[:MODELS]
+    )
+    roster = [*Agent.objects.baselines().order_by("pk"), *models]
+    Participant.objects.bulk_create(
+        Participant(
+            competition=competition, ordinal=place, slug=agent.slug, name=agent.name, agent=agent
+        )
+        for place, agent in enumerate(roster, start=1)
+    )
+    return competition

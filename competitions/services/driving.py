@@ -1,0 +1,116 @@
+"""Playing a season's rounds one after the other in this process, without the clock and without Celery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from django.db import connection
+from django.utils import timezone
+
+from competitions.models import Competition, Round
+from competitions.models.competitions import ClockKind, CompetitionStatus
+from competitions.services.errors import ControlError
+from competitions.services.leases import held_by_other, holder_name, release_lease, take_lease
+from competitions.services.rounds import finish_round, open_due_round, prepare_round
+from competitions.services.sweeping import resume_rounds
+from competitions.services.turns import play_turns
+
+LEASE_SECONDS = 120
+CHUNK = 50
+THREADS = 8
+
+
+def driver_lease(competition: Competition) -> str:
+    """Return the name of the lease that says who opens a season's rounds."""
+    return f"drive:{competition.pk}"
+
+
+def chunked(turn_ids: list[object], size: int) -> list[list[object]]:
+    """Return the turns in chunks of ``size``, in order."""
+    return [turn_ids[start : start + size] for start in range(0, len(turn_ids), size)]
+
+
+def drive(
+    competition: Competition,
+    *,
+    rounds: int | None,
+    until: Callable[[], bool] = lambda: False,
+    chunk: int = CHUNK,
+) -> Iterator[Round]:
+    """Play up to ``rounds`` more rounds (None: to the season's end) and yield each when it has closed.
+
+    Takes the driver's lease, so that the clock leaves the season alone, and first finishes what an interrupted driver left.
+
+    Raises:
+        ControlError: If another driver holds the lease, or the season is not running.
+    """
+    holder, lease = holder_name("run_competition"), driver_lease(competition)
+    if not take_lease(lease, holder, seconds=LEASE_SECONDS, now=timezone.now()):
+        raise ControlError(
+            f"{competition.slug} is being driven by another process; stop that one first"
+        )
+    try:
+        played = 0
+        for round_ in _finish_left_over(competition, chunk=chunk):
+            played += 1
+            yield round_
+        while (rounds is None or played < rounds) and not until():
+            take_lease(lease, holder, seconds=LEASE_SECONDS, now=timezone.now())
+            round_id = _next_round(competition)
+            if round_id is None:
+                return
+            yield _play(round_id, chunk=chunk)
+            played += 1
+    finally:
+        release_lease(lease, holder)
+
+
+def _finish_left_over(competition: Competition, *, chunk: int) -> Iterator[Round]:
+    left = resume_rounds(competition, now=timezone.now())
+    for round_id in (*left.unprepared, *left.turns):
+        yield _play(round_id, chunk=chunk)
+
+
+def _next_round(competition: Competition) -> object | None:
+    """Open the next round, waiting for its slot on the wall clock; None when the season is over or paused."""
+    while True:
+        round_ = open_due_round(competition.pk, now=timezone.now())
+        if round_ is not None:
+            return round_.pk
+        competition.refresh_from_db()
+        if competition.status != CompetitionStatus.RUNNING:
+            return None
+        time.sleep(_seconds_to_wait(competition, now=timezone.now()))
+
+
+def _seconds_to_wait(competition: Competition, *, now: datetime) -> float:
+    if competition.clock == ClockKind.DATA or competition.next_due_at is None:
+        return 0.05
+    return min(max((competition.next_due_at - now).total_seconds(), 0.05), 1.0)
+
+
+def _play(round_id: object, *, chunk: int) -> Round:
+    turn_ids = prepare_round(round_id, now=timezone.now())
+    chunks = chunked(turn_ids, chunk)
+    if len(chunks) == 1:
+        play_turns(round_id, chunks[0])
+    elif chunks:
+        with ThreadPoolExecutor(max_workers=min(THREADS, len(chunks))) as pool:
+            list(pool.map(lambda ids: _play_chunk(round_id, ids), chunks))
+    finish_round(round_id, now=timezone.now())
+    return Round.objects.select_related("competition").get(pk=round_id)
+
+
+def _play_chunk(round_id: object, turn_ids: list[object]) -> None:
+    try:
+        play_turns(round_id, turn_ids)
+    finally:
+        connection.close()
+
+
+def is_driven_elsewhere(competition: Competition, *, now: datetime) -> bool:
+    """Tell whether a driver other than the clock opens this season's rounds."""
+    return held_by_other(driver_lease(competition), "", now=now)

@@ -1,0 +1,72 @@
+"""The market as rounds need it: the snapshot of a slot, the quotes orders fill on, the marks a round closes at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from datetime import datetime
+
+from competitions.domain.contract import Contract
+from competitions.models import Competition, Round
+from competitions.models.competitions import ClockKind, FillRule
+from competitions.services.setup import history_from
+from marketdata import services as marketdata
+from marketdata.domain.facts import Quote, Timeframe
+from marketdata.feeds import FeedError, open_feed
+from marketdata.services import CapturedSnapshot, quotes_of
+
+logger = logging.getLogger(__name__)
+
+
+def contract_of(competition: Competition) -> Contract:
+    """Return the frozen contract of a started season."""
+    return Contract.from_json(competition.contract)
+
+
+def capture_for(round_: Round, contract: Contract, *, now: datetime) -> CapturedSnapshot:
+    """Freeze the market for a round's slot; network inside, so never in a transaction."""
+    return marketdata.capture_snapshot(
+        round_.competition.feed,
+        contract.rules.instruments,
+        [Timeframe(name) for name in contract.timeframes],
+        as_of=round_.slot_at,
+        now=now,
+        with_opens=contract.rules.fill_rule == FillRule.NEXT_BAR,
+        history_from=history_from(contract),
+    )
+
+
+def quotes_now(
+    competition: Competition, symbols: Collection[str], *, now: datetime
+) -> dict[str, Quote]:
+    """Return the quotes in force at ``now`` for the symbols of the book; network inside. Missing ones are left out.
+
+    Raises:
+        FeedError: If the feed gives no answer.
+    """
+    rules = contract_of(competition).rules
+    specs = [spec for spec in rules.instruments if spec.symbol in symbols]
+    return open_feed(competition.feed).quotes(specs, now) if specs else {}
+
+
+def closing_quotes(competition: Competition, *, now: datetime) -> dict[str, Quote]:
+    """Return the quotes at which an emergency close fills: those of now on the wall clock, else the last snapshot's.
+
+    A feed that does not answer leaves the last snapshot's quotes: closing must not wait for it.
+    """
+    last = (
+        Round.objects.filter(competition=competition, snapshot__isnull=False)
+        .select_related("snapshot")
+        .order_by("-number")
+        .first()
+    )
+    quotes = quotes_of(last.snapshot.content()) if last and last.snapshot else {}
+    if competition.clock == ClockKind.WALL:
+        symbols = [spec.symbol for spec in contract_of(competition).rules.instruments]
+        try:
+            quotes |= quotes_now(competition, symbols, now=now)
+        except FeedError as error:
+            logger.warning(
+                "closing on the last snapshot's quotes slug=%s: %s", competition.slug, error
+            )
+    return quotes

@@ -1,0 +1,309 @@
+"""From a stored answer to orders: decision, legs, outcome; each step found again after a crash, none done twice."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from agents import services as agents
+from agents.domain.decisions import Action, Instruction, instruction_from_json, instruction_json
+from agents.models import Completion, Decision
+from agents.models.answers import DecisionStatus
+from competitions.domain.contract import Contract
+from competitions.models import Competition, Leg, Round, Turn
+from competitions.models.events import EventKind
+from competitions.models.rounds import LegVerdict, TurnOutcome, TurnState
+from competitions.services.bookkeeping import book_state, closed_by, denial_text
+from competitions.services.events import record_events
+from competitions.services.market import contract_of, quotes_now
+from competitions.services.replaying import wish_of
+from competitions.services.tape import quote_events, quotes_at
+from marketdata.domain.canonical import canonical_decimal
+from marketdata.domain.facts import Quote
+from marketdata.feeds import FeedError
+from marketdata.services import quotes_of
+from trading import services as trading
+from trading.domain.rules import FillRule
+from trading.models import Order
+from trading.models.books import BookState
+from trading.models.orders import OrderCause, OrderStatus
+
+logger = logging.getLogger(__name__)
+
+FAILED = {
+    DecisionStatus.INVALID: TurnOutcome.INVALID,
+    DecisionStatus.REFUSED: TurnOutcome.REFUSED,
+    DecisionStatus.TIMEOUT: TurnOutcome.TIMEOUT,
+    DecisionStatus.ERROR: TurnOutcome.ERROR,
+}
+VERDICTS = {
+    OrderStatus.FILLED: LegVerdict.FILLED,
+    OrderStatus.DENIED: LegVerdict.DENIED,
+    OrderStatus.REJECTED: LegVerdict.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TurnToSettle:
+    """A claimed turn by plain keys; every write about it carries ``fence``."""
+
+    turn_id: object
+    fence: int
+    turn_key: str
+    round_id: object
+    account_id: object
+    ordinal: int
+    deadline_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FillMarket:
+    """What a turn's orders fill on: quotes, the marks of all symbols, and the tape position after both."""
+
+    quotes: dict[str, Quote]
+    marks: dict[str, Decimal]
+    tape_position: int
+    is_now: bool = False
+
+
+def settle_turn(turn: TurnToSettle, completion: Completion) -> TurnOutcome | None:
+    """Read the decision out of a stored answer, place its orders and settle the turn; None when another was faster.
+
+    Network inside (quotes on arrival), so never in a transaction.
+    """
+    now = timezone.now()
+    owned = Turn.objects.filter(pk=turn.turn_id, fence=turn.fence).exclude(state=TurnState.SETTLED)
+    if not owned.update(state=TurnState.ANSWERED):
+        return None
+    round_ = Round.objects.select_related("competition__feed", "competition__book", "snapshot").get(
+        pk=turn.round_id
+    )
+    contract = contract_of(round_.competition)
+    decision = agents.record_decision(
+        turn.turn_key,
+        completion.agent,
+        completion,
+        symbols=[spec.symbol for spec in contract.rules.instruments],
+        now=now,
+    )
+    outcome, reason = _without_trading(turn, round_, completion, decision)
+    legs: list[Leg] = []
+    if outcome is None:
+        legs = _place(turn, round_, contract, decision)
+        outcome = outcome_of(legs)
+    return _settled(turn, round_.competition, outcome, legs, decision=decision, reason=reason)
+
+
+def _without_trading(
+    turn: TurnToSettle, round_: Round, completion: Completion, decision: Decision
+) -> tuple[TurnOutcome | None, str]:
+    """Return the outcome of a decision that may not trade, with the reason; None when it may."""
+    failed = FAILED.get(DecisionStatus(decision.status))
+    if failed is not None:
+        return failed, decision.error
+    if completion.answered_at > turn.deadline_at:
+        late = (completion.answered_at - turn.deadline_at).total_seconds()
+        return TurnOutcome.LATE, f"answered {late:.1f} s after the deadline"
+    started = Order.objects.filter(turn_key=turn.turn_key).exists()
+    if not started and book_state(round_.competition.book_id) != BookState.RUNNING:
+        return TurnOutcome.CANCELLED, "the season was no longer running when the answer came"
+    return None, ""
+
+
+def _place(turn: TurnToSettle, round_: Round, contract: Contract, decision: Decision) -> list[Leg]:
+    """Take the instructions in their order; legs that were done before a crash are kept as they are."""
+    instructions = [instruction_from_json(fields) for fields in decision.instructions]
+    done = {
+        leg.index: leg for leg in Leg.objects.filter(turn_id=turn.turn_id).select_related("order")
+    }
+    market = _fill_market(turn, round_, contract, instructions)
+    return [
+        done.get(index) or _place_leg(turn, round_, index, instruction, market)
+        for index, instruction in enumerate(instructions, start=1)
+    ]
+
+
+def _fill_market(
+    turn: TurnToSettle, round_: Round, contract: Contract, instructions: list[Instruction]
+) -> FillMarket:
+    assert round_.snapshot is not None
+    manifest = round_.snapshot.content()
+    quotes = quotes_of(manifest)
+    marks = {symbol: quote.mark for symbol, quote in quotes.items()}
+    opens = quotes_of(manifest, key="opens")
+    after = round_.first_tape_position + len(quotes) + len(opens)
+    if contract.rules.fill_rule == FillRule.SNAPSHOT:
+        return FillMarket(quotes, marks, after)
+    if contract.rules.fill_rule == FillRule.NEXT_BAR:
+        return FillMarket(opens, marks, after)
+    traded = {item.symbol for item in instructions if item.action != Action.HOLD}
+    symbols = sorted(traded & {spec.symbol for spec in contract.rules.instruments})
+    first, arrived = _arrival_quotes(turn, round_, symbols)
+    return FillMarket(arrived, marks, after if first is None else first + len(arrived), is_now=True)
+
+
+def _arrival_quotes(
+    turn: TurnToSettle, round_: Round, symbols: list[str]
+) -> tuple[int | None, dict[str, Quote]]:
+    """Return the first quotes after the answer and their place on the tape, where they are put once and read from ever after."""
+    competition = round_.competition
+    position = Turn.objects.values_list("tape_position", flat=True).get(pk=turn.turn_id)
+    if position is not None:
+        return position, quotes_at(competition.book_id, position)
+    if not symbols:
+        return None, {}
+    try:
+        quotes = quotes_now(competition, symbols, now=timezone.now())
+    except FeedError as error:
+        logger.warning("no quote on arrival turn_key=%s: %s", turn.turn_key, error)
+        return None, {}
+    with transaction.atomic():
+        Competition.objects.select_for_update().get(pk=competition.pk)
+        position = trading.append_tape(
+            competition.book_id, quote_events(quotes), now=timezone.now()
+        )
+        Turn.objects.filter(pk=turn.turn_id, fence=turn.fence).update(tape_position=position)
+    return position, quotes
+
+
+def _place_leg(
+    turn: TurnToSettle, round_: Round, index: int, instruction: Instruction, market: FillMarket
+) -> Leg:
+    verdict, denial, order = LegVerdict.HELD, "", None
+    quote = market.quotes.get(instruction.symbol)
+    market_at = quote.at if quote and market.is_now else round_.slot_at
+    if instruction.action == Action.SET_EXITS:
+        refused = trading.set_exits(
+            turn.account_id,
+            symbol=instruction.symbol,
+            mark=quote.mark if quote else None,
+            market_at=market_at,
+            stop_loss=instruction.stop_loss,
+            take_profit=instruction.take_profit,
+            invalidation=instruction.invalidation,
+        )
+        verdict, denial = (LegVerdict.DENIED, str(refused)) if refused else (LegVerdict.SET, "")
+    elif instruction.action != Action.HOLD:
+        order = trading.place_order(
+            turn.account_id,
+            wish_of(instruction),
+            quote,
+            client_order_id=f"a{turn.turn_key}-{index}",
+            turn_key=turn.turn_key,
+            leg=index,
+            cause=OrderCause.INSTRUCTION,
+            market_at=market_at,
+            tape_position=market.tape_position,
+            now=timezone.now(),
+            marks=market.marks,
+        )
+        verdict = VERDICTS.get(OrderStatus(order.status), LegVerdict.UNKNOWN)
+        denial = denial_text(order)
+    leg, _ = Leg.objects.get_or_create(
+        turn_id=turn.turn_id,
+        index=index,
+        defaults={
+            "instruction": instruction_json(instruction),
+            "verdict": verdict,
+            "denial": denial[:300],
+            "order": order,
+        },
+    )
+    return leg
+
+
+def outcome_of(legs: list[Leg]) -> TurnOutcome:
+    """Return what a readable decision came to: traded if anything filled, denied if anything was refused, else held."""
+    verdicts = {leg.verdict for leg in legs}
+    if LegVerdict.FILLED in verdicts or LegVerdict.UNKNOWN in verdicts:
+        return TurnOutcome.TRADED
+    if LegVerdict.DENIED in verdicts or LegVerdict.REJECTED in verdicts:
+        return TurnOutcome.DENIED
+    return TurnOutcome.HELD
+
+
+def settle_without_answer(
+    turn_id: object, fence: int, outcome: TurnOutcome, *, reason: str, now: datetime
+) -> bool:
+    """Settle a turn that got no answer; False when another was faster."""
+    turn = Turn.objects.select_related("round__competition", "participant").get(pk=turn_id)
+    with transaction.atomic():
+        owned = Turn.objects.filter(pk=turn_id, fence=fence).exclude(state=TurnState.SETTLED)
+        if not owned.update(
+            state=TurnState.SETTLED,
+            outcome=outcome,
+            reason=reason[:300],
+            settled_at=now,
+            lease_until=None,
+        ):
+            return False
+        payload = {
+            "round": turn.round.number,
+            "participant": turn.participant.slug,
+            "outcome": str(outcome),
+            "reason": reason[:300],
+        }
+        record_events(turn.round.competition, (EventKind.TURN_SETTLED, payload), now=now)
+    return True
+
+
+def _settled(
+    turn: TurnToSettle,
+    competition: Competition,
+    outcome: TurnOutcome,
+    legs: list[Leg],
+    *,
+    decision: Decision,
+    reason: str,
+) -> TurnOutcome | None:
+    now = timezone.now()
+    with transaction.atomic():
+        owned = Turn.objects.filter(pk=turn.turn_id, fence=turn.fence).exclude(
+            state=TurnState.SETTLED
+        )
+        if not owned.update(
+            state=TurnState.SETTLED,
+            outcome=outcome,
+            reason=reason[:300],
+            decision=decision,
+            settled_at=now,
+            lease_until=None,
+        ):
+            return None
+        row = Turn.objects.select_related("round", "participant").get(pk=turn.turn_id)
+        record_events(competition, *_events_of(row, legs), now=now)
+    return outcome
+
+
+def _events_of(turn: Turn, legs: list[Leg]) -> list[tuple[str, dict[str, Any]]]:
+    where = {"round": turn.round.number, "participant": turn.participant.slug}
+    events: list[tuple[str, dict[str, Any]]] = []
+    for leg in legs:
+        if leg.verdict != LegVerdict.FILLED or leg.order is None:
+            continue
+        for fill in leg.order.fills.order_by("seq"):
+            figures = {
+                "symbol": fill.symbol,
+                "side": fill.side,
+                "quantity": canonical_decimal(fill.quantity),
+                "price": canonical_decimal(fill.price),
+            }
+            events.append((EventKind.ORDER_FILLED, {**where, "leg": leg.index, **figures}))
+            closed = closed_by(fill)
+            if closed is not None:
+                result = {
+                    "symbol": closed.symbol,
+                    "realised": canonical_decimal(closed.realised),
+                    "fees": canonical_decimal(closed.fees),
+                }
+                events.append((EventKind.POSITION_CLOSED, {**where, **result}))
+    events.append(
+        (EventKind.TURN_SETTLED, {**where, "outcome": turn.outcome, "reason": turn.reason})
+    )
+    return events
