@@ -110,6 +110,12 @@ class PromptTemplate(models.Model):
     def __str__(self) -> str:
         return f"{self.slug} v{self.version}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the template, unless its row is locked: seasons have been played with its texts."""
+        if self.pk and PromptTemplate.objects.filter(pk=self.pk, locked_at__isnull=False).exists():
+            raise ValidationError(f"{self} has been used and cannot be changed, make a new version")
+        super().save(*args, **kwargs)
+
     @property
     def is_locked(self) -> bool:
         return self.locked_at is not None
@@ -124,12 +130,6 @@ class PromptTemplate(models.Model):
             check_template(self.text())
         except ValueError as error:
             raise ValidationError(str(error)) from error
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the template, unless its row is locked: seasons have been played with its texts."""
-        if self.pk and PromptTemplate.objects.filter(pk=self.pk, locked_at__isnull=False).exists():
-            raise ValidationError(f"{self} has been used and cannot be changed, make a new version")
-        super().save(*args, **kwargs)
 
 
 class AgentQuerySet(models.QuerySet["Agent"]):
