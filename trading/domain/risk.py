@@ -83,12 +83,25 @@ class _Projection:
         return own + initial_margin(self.result.quantity, self.mark, leverage=self.result.leverage)
 
     @property
+    def opened_margin(self) -> Decimal:
+        """Return the margin of the part that the order opens or adds."""
+        if self.result is None:
+            return ZERO
+        margin = initial_margin(self.result.quantity, self.mark, leverage=self.result.leverage)
+        if self.adds:
+            margin -= initial_margin(self.held, self.mark, leverage=self.result.leverage)
+        return margin
+
+    @property
+    def free(self) -> Decimal:
+        """Return the free margin there is for the opening part: a flip frees the old position's first."""
+        return self.before.equity - (self.after.used_margin - self.opened_margin)
+
+    @property
     def needed(self) -> Decimal:
-        """Return what the order takes out of the free margin, the buffer on the margin that it opens included."""
-        leverage = self.result.leverage if self.result else self.intent.leverage
-        opened = initial_margin(self.opening, self.mark, leverage=leverage)
-        extra = round_money(opened * (self.rules.margin_buffer - 1))
-        return self.before.free_margin - self.after.free_margin + extra
+        """Return what the order takes of it: its margin times the buffer, its fee, and what crossing the spread loses."""
+        margin = round_money(self.opened_margin * self.rules.margin_buffer)
+        return margin + self.before.equity - self.after.equity
 
 
 @exact
@@ -361,6 +374,15 @@ def _margin_rules(view: _Projection) -> Iterator[Verdict]:
     """Yield the rules on money; an order that only reduces is not asked."""
     if not view.opening:
         return
+    free, needed = money_figure(view.free), money_figure(view.needed)
+    yield _rule(
+        DenialCode.INSUFFICIENT_MARGIN,
+        view.needed <= view.free,
+        limit=free,
+        value=needed,
+        free=free,
+        needed=needed,
+    )
     yield _percentage_rule(
         DenialCode.POSITION_SHARE_ABOVE_LIMIT,
         view.position_margin,
@@ -374,15 +396,6 @@ def _margin_rules(view: _Projection) -> Iterator[Verdict]:
         view.after.equity,
         most=view.rules.max_margin_usage_pct,
         name="usage",
-    )
-    free, needed = money_figure(view.before.free_margin), money_figure(view.needed)
-    yield _rule(
-        DenialCode.INSUFFICIENT_MARGIN,
-        view.needed <= view.before.free_margin,
-        limit=free,
-        value=needed,
-        free=free,
-        needed=needed,
     )
 
 

@@ -1,0 +1,49 @@
+"""The tape's text: canonical, and read back as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from marketdata.domain.facts import Quote
+from tests.trading.builders import T0, D
+from trading.domain.tape import TapeEvent, decode_tape, encode_tape, tape_hash
+
+EVENTS = [
+    TapeEvent.of_quote(Quote("XUSDT", T0, D("99.50"), D("100.5"), D("100"))),
+    TapeEvent.of_marks(T0, {"YUSDT": D("7.10"), "XUSDT": D(100)}),
+    TapeEvent.of_bars(T0, {"XUSDT": "ab12"}),
+]
+
+TEXT = (
+    '["quote","2026-03-01T12:00:00Z","XUSDT","99.5","100.5","100"]\n'
+    '["marks","2026-03-01T12:00:00Z",{"XUSDT":"100","YUSDT":"7.1"}]\n'
+    '["bars","2026-03-01T12:00:00Z",{"XUSDT":"ab12"}]\n'
+)
+
+
+def test_one_canonical_line_an_event():
+    assert encode_tape(EVENTS) == TEXT
+
+
+def test_what_was_written_is_read():
+    assert decode_tape(TEXT) == EVENTS
+    assert decode_tape("") == []
+
+
+def test_every_event_tells_its_marks():
+    assert [dict(event.marks) for event in EVENTS] == [
+        {"XUSDT": D(100)},
+        {"XUSDT": D(100), "YUSDT": D("7.1")},
+        {},
+    ]
+
+
+def test_any_changed_digit_changes_the_hash():
+    other = [TapeEvent.of_quote(Quote("XUSDT", T0, D("99.5"), D("100.5"), D("100.1")))]
+    assert tape_hash(EVENTS[:1]) != tape_hash(other)
+
+
+@pytest.mark.parametrize("line", ['["trade","2026-03-01T12:00:00Z"]', '{"quote":1}', "[]"])
+def test_a_line_that_is_no_event_is_named(line: str):
+    with pytest.raises(ValueError, match="tape line 2 is no quote, marks or bars"):
+        decode_tape(TEXT.splitlines()[0] + "\n" + line)
