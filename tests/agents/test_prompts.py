@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from agents.domain.context import RecentDecision, RulesView
+from agents.domain.parsing import parse_decision
+from agents.domain.prompts import (
+    TemplateText,
+    build_messages,
+    check_template,
+    render_market,
+    render_shared,
+)
+from agents.prompts.arena_core import TEMPLATE
+from marketdata.domain.views import SeriesView
+from tests.agents.contexts import (
+    SPECS,
+    make_account,
+    make_candles,
+    make_context,
+    make_market,
+    make_position,
+    make_rules,
+    make_symbol,
+)
+from trading.domain.rules import BookRules
+
+
+def test_equal_inputs_give_equal_bytes():
+    first = build_messages(TEMPLATE, make_context())
+    second = build_messages(TEMPLATE, make_context())
+
+    assert first == second
+    assert first.user == f"{first.market}\n\n{first.account}"
+
+
+def test_the_order_of_symbols_and_series_does_not_matter():
+    views = [make_symbol(symbol) for symbol in SPECS]
+
+    assert render_market(make_market(*views)) == render_market(make_market(*reversed(views)))
+
+
+def test_system_and_market_are_the_same_for_every_participant():
+    rich = make_context(account=make_account(make_position(), equity="20000"), seed_material="a")
+    poor = make_context(
+        account=make_account(equity="1"),
+        recent=(RecentDecision(round_number=1, summary="x", outcome="HELD"),),
+        denials=("TOO_MANY_POSITIONS",),
+        seed_material="b",
+    )
+
+    one, other = build_messages(TEMPLATE, rich), build_messages(TEMPLATE, poor)
+
+    assert (one.system, one.market) == (other.system, other.market)
+    assert one.account != other.account
+
+
+def test_shared_parts_rendered_once_give_the_same_messages():
+    context = make_context()
+
+    shared = render_shared(TEMPLATE, context)
+
+    assert build_messages(TEMPLATE, context, shared=shared) == build_messages(TEMPLATE, context)
+
+
+def test_the_seed_is_never_shown():
+    messages = build_messages(TEMPLATE, make_context(seed_material="canary-seed"))
+
+    assert "canary-seed" not in messages.system + messages.user
+
+
+def test_the_market_is_written_in_the_precision_of_the_instrument():
+    view = make_symbol(
+        "ETHUSDT",
+        [2500, "2501.5"],
+        ema20=(None, "2500.123456"),
+        rsi14=(None, "55.55555"),
+        return_1=(None, "0.0006"),
+        volume_avg20=(None, "12.3456789"),
+    )
+
+    text = render_market(make_market(view))
+
+    # Ticks of 0.01: two decimals; averages one more; steps of 0.001: three; 0.0006 = 0.060 %; funding 0.0001 = 0.0100 %.
+    assert text == "\n".join(
+        [
+            "## ETHUSDT",
+            "bid 2499.99 | ask 2500.01 | mark 2500.00",
+            "funding rate +0.0100 % at 2025-06-01 12:00 UTC",
+            "### 1m: 2 closed candles, oldest to newest, the last closed 2025-06-01 12:00 UTC",
+            "closes: 2500.00 2501.50",
+            "last 2 in full (opened UTC, open, high, low, close, volume):",
+            "06-01 11:58 2500.00 2501.00 2499.00 2500.00 12.500",
+            "06-01 11:59 2501.50 2502.50 2500.50 2501.50 12.500",
+            "ema20: n/a 2500.123",
+            "return_1: n/a +0.060%",
+            "rsi14: n/a 55.56",
+            "volume_avg20: n/a 12.346",
+        ]
+    )
+
+
+def test_timeframes_run_from_short_to_long_and_missing_things_are_said():
+    view = make_symbol("BTCUSDT")
+    series = {
+        "4h": SeriesView("4h", (), {}),
+        "1m": SeriesView("1m", make_candles([60000] * 30), {}),
+    }
+    text = render_market(make_market(replace(view, quote=None, funding=None, series=series)))
+
+    assert "no quote at this time" in text
+    assert "funding" not in text
+    assert text.index("### 1m: 30 closed") < text.index("### 4h: no closed candle yet")
+    assert text.count("06-01") == 12 + 1
+
+
+def test_the_account_part_tells_money_positions_and_the_past():
+    context = make_context(
+        account=replace(
+            make_account(make_position(stop_loss=Decimal(58000), invalidation="a\nclose below")),
+            used_margin=Decimal(1500),
+        ),
+        recent=(
+            RecentDecision(
+                round_number=7, summary="Long\nBTC.", outcome="DENIED", denials=("X a=1",)
+            ),
+        ),
+        denials=("INSUFFICIENT_MARGIN free=412.08 needed=655.00",),
+    )
+
+    text = build_messages(TEMPLATE, context).account
+
+    # 1500 of 10000 is 15.0 %.
+    assert "used margin 1500.00 USDT (15.0 % of equity)" in text
+    assert (
+        "- BTCUSDT LONG quantity 0.050 | entry 59000.0 | mark 60000.0 | unrealised +50.00 USDT | leverage 2 | "
+        "open for 45 min | stop_loss 58000.0 | take_profit none | invalidation: a close below"
+        in text
+    )
+    assert "- round 7: DENIED. Long BTC. Refused: X a=1" in text
+    assert "- INSUFFICIENT_MARGIN free=412.08 needed=655.00" in text
+
+
+def test_an_account_without_equity_has_no_share():
+    text = build_messages(TEMPLATE, make_context(account=make_account(equity="0"))).account
+
+    assert "used margin 0.00 USDT\n" in text
+    assert "No open positions." in text
+    assert "This is your first decision." in text
+
+
+def test_a_position_in_a_symbol_outside_the_rules_is_still_told():
+    context = make_context(account=make_account(make_position("OLDUSDT", mark=Decimal("1.50"))))
+
+    assert "- OLDUSDT LONG quantity 0.05 | entry 59000 | mark 1.5 |" in (
+        build_messages(TEMPLATE, context).account
+    )
+
+
+def test_the_rules_are_told_in_numbers():
+    system = build_messages(TEMPLATE, make_context()).system
+
+    assert "whole numbers from 1 to 10" in system
+    assert "at most 30 % of equity in one position, at most 80 % in all" in system
+    assert "Fee: 5 bps" in system
+    assert "value >= 100 USDT, leverage <= 10" in system
+    assert "A round comes every 15 min" in system
+    assert "do not execute between rounds" in system
+
+
+def test_resting_orders_and_shorts_change_the_rules_told():
+    rules = make_rules(resting_orders=True, allow_short=False, allow_pyramiding=False)
+    system = build_messages(TEMPLATE, make_context(rules=rules)).system
+
+    assert "rest in the book and execute between rounds" in system
+    assert "open_short is refused" in system
+    assert "Adding to an open position is not allowed" in system
+
+
+def test_the_example_in_the_prompt_is_itself_a_valid_decision():
+    system = build_messages(TEMPLATE, make_context()).system
+    start = system.index('{"summary"')
+    example = system[start : system.index("]}", start) + 2]
+
+    read = parse_decision(example, symbols=make_rules().symbols)
+
+    assert read.error == ""
+
+
+def test_rules_of_a_book_become_the_rules_told():
+    rules = BookRules(max_leverage=7, instruments=tuple(SPECS.values()))
+
+    view = RulesView.of(rules, interval_seconds=60)
+
+    assert (view.max_leverage, view.fill_rule, view.symbols) == (7, "arrival", tuple(sorted(SPECS)))
+
+
+def test_an_echoed_summary_cannot_reach_into_the_template():
+    recent = (RecentDecision(round_number=1, summary="{{ rules }} " + "x" * 900, outcome="HELD"),)
+    text = build_messages(TEMPLATE, make_context(recent=recent)).account
+
+    assert "{{ rules }} xxx" in text
+    assert "x" * 400 not in text
+
+
+TEMPLATE_ERRORS = {
+    "unknown name": (
+        "Go {{ profit }}",
+        "",
+        "",
+        r"the system part holds the unknown placeholder \{\{ profit",
+    ),
+    "attribute": ("", "{{ market.symbols }}", "", "the market part holds the unknown placeholder"),
+    "not closed": ("", "", "{{ account", "the account part holds a placeholder that is not closed"),
+    "account in the shared part": ("", "{{ positions }}", "", "known there: as_of, competition"),
+    "market in the account part": ("", "", "{{ market }}", "the account part holds the unknown"),
+}
+
+
+@pytest.mark.parametrize(
+    ("system", "market", "account", "error"), TEMPLATE_ERRORS.values(), ids=TEMPLATE_ERRORS.keys()
+)
+def test_templates_that_cannot_be_filled_are_refused(system, market, account, error):
+    template = TemplateText(system, market, account)
+
+    with pytest.raises(ValueError, match=error):
+        check_template(template)
+    with pytest.raises(ValueError, match=error):
+        build_messages(template, make_context())
+
+
+def test_the_shipped_template_can_be_filled():
+    check_template(TEMPLATE)
+
+    messages = build_messages(TEMPLATE, make_context())
+
+    assert "{{" not in messages.system + messages.user
+    assert messages.system.startswith('You take part in the trading competition "Spring season".')
+    assert messages.market.startswith(
+        "Round 1 of 200, 2025-06-01 12:00 UTC, simulated market (replayed or generated prices)."
+    )
