@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
 
 from marketdata.domain.canonical import canonical_decimal, parse_decimal
 
+SetType = TypeVar("SetType")
+GetType = TypeVar("GetType")
 
-class ExactDecimalField(models.Field[Decimal, Decimal]):
+
+class ExactDecimalField(models.Field[SetType, GetType]):
     """A price, quantity or rate: ``numeric`` on PostgreSQL, canonical text on SQLite.
 
     Never sum or order it in SQL: SQLite would compare text. Values come back canonical (no trailing zeros).
@@ -19,11 +22,20 @@ class ExactDecimalField(models.Field[Decimal, Decimal]):
 
     description = "Decimal number kept exactly"
 
+    # Read by the type checker: the types of values, made optional for null=True.
+    _pyi_private_set_type: Decimal | int | str | models.expressions.Combinable
+    _pyi_private_get_type: Decimal
+
     def db_type(self, connection: Any) -> str:
         return "numeric" if connection.vendor == "postgresql" else "text"
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Decimal | None:
-        return None if value is None else Decimal(canonical_decimal(Decimal(value)))
+        if value is None:
+            return None
+        if connection.vendor == "sqlite" and isinstance(value, str):
+            # Written canonical by get_db_prep_value; candles are read by the ten thousand.
+            return Decimal(value)
+        return Decimal(canonical_decimal(Decimal(value)))
 
     def to_python(self, value: Any) -> Decimal | None:
         if value is None or value == "":
@@ -45,7 +57,7 @@ class ExactDecimalField(models.Field[Decimal, Decimal]):
         return canonical_decimal(number)
 
     def value_to_string(self, obj: models.Model) -> str:
-        number = self.value_from_object(obj)
+        number: Any = self.value_from_object(obj)
         return "" if number is None else canonical_decimal(number)
 
     def formfield(self, **kwargs: Any) -> Any:

@@ -41,7 +41,7 @@ class MarketSnapshot(models.Model):
                 name="marketsnapshot_status_known",
             ),
         ]
-        indexes = [models.Index(fields=["feed", "-captured_at"], name="marketsnapshot_latest")]
+        indexes = [models.Index(fields=["feed", "-as_of"], name="marketsnapshot_latest")]
 
     def __str__(self) -> str:
         return f"{self.feed_id} {self.as_of.isoformat()}"
