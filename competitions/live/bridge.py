@@ -27,7 +27,7 @@ def bind_server_loop(loop: asyncio.AbstractEventLoop) -> None:
     A message put into the in-memory layer from a foreign thread would wait for the loop's next
     wake-up, up to a second.
     """
-    global _server_loop  # noqa: PLW0603 - one process has one serving loop
+    global _server_loop  # one process has one serving loop
     _server_loop = loop
 
 

@@ -1,0 +1,107 @@
+"""The operator's console and its acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from competitions.models import Competition
+from competitions.selectors.operations import console_of, run_of
+from competitions.services import control
+from competitions.services.errors import ControlError
+
+CONFIRMED = {"stop", "emergency-close"}
+DONE = {
+    "start": "was started",
+    "pause": "is paused",
+    "pause-after-round": "pauses when the running round has closed",
+    "resume": "goes on",
+    "stop": "was stopped",
+}
+Params = ParamSpec("Params")
+View = Callable[Concatenate[HttpRequest, Params], HttpResponse]
+
+
+def operators_only(view: View[Params]) -> View[Params]:
+    """Send strangers to the login page and refuse everybody who is no staff."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Params.args, **kwargs: Params.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if not request.user.is_staff:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+@never_cache
+@operators_only
+@require_safe
+def console(request: HttpRequest) -> HttpResponse:
+    """Show what runs, what can be started, health and the audit log."""
+    return render(request, "competitions/ops.html", {"console": console_of(now=timezone.now())})
+
+
+@never_cache
+@operators_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: HttpRequest, slug: str, act: str) -> HttpResponse:
+    """Do one act on a season; what cannot be undone is asked about first."""
+    if act not in DONE and act not in CONFIRMED:
+        raise Http404
+    found = get_object_or_404(Competition.objects.select_related("feed", "book"), slug=slug)
+    if request.method != "POST":
+        if act not in CONFIRMED:
+            return HttpResponseRedirect(reverse("ops"))
+        run = run_of(found, now=timezone.now())
+        return render(request, "competitions/ops_confirm.html", {"run": run, "act": act})
+    if act == "emergency-close":
+        return _emergency_close(request, found)
+    try:
+        _perform(request, found, act)
+    except ControlError as error:
+        messages.error(request, f"{found.name}: {error}")
+    else:
+        messages.success(request, f"{found.name} {DONE[act]}.")
+    return HttpResponseRedirect(f"{reverse('ops')}#{found.slug}")
+
+
+def _perform(request: HttpRequest, found: Competition, act: str) -> None:
+    actor, now = request.user.get_username(), timezone.now()
+    reason = request.POST.get("reason", "").strip()[:300]
+    if act == "start":
+        control.start_competition(found, actor=actor, now=now)
+    elif act == "resume":
+        control.resume_competition(found, actor=actor, now=now)
+    elif act == "stop":
+        control.stop_competition(found, actor=actor, reason=reason, now=now)
+    else:
+        after_round = act == "pause-after-round"
+        control.pause_competition(
+            found, actor=actor, reason=reason, after_round=after_round, now=now
+        )
+
+
+def _emergency_close(request: HttpRequest, found: Competition) -> HttpResponse:
+    reason = request.POST.get("reason", "").strip()[:300]
+    actor, now = request.user.get_username(), timezone.now()
+    try:
+        report = control.emergency_close(found, actor=actor, reason=reason, now=now)
+    except ControlError as error:
+        messages.error(request, f"{found.name}: {error}")
+        return HttpResponseRedirect(f"{reverse('ops')}#{found.slug}")
+    context = {"competition": found, "report": report}
+    return render(request, "competitions/ops_closed.html", context)
