@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from marketdata.domain.facts import Quote
-from tests.trading.builders import T0, D, at, funded, make_rules, report_of, spec
+from tests.trading.builders import T0, D, at, funded, make_rules, quote, report_of, spec, trade
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, MarksSeen, OrderAsked, OrderEnded, VenueReport
 from trading.domain.intents import OrderIntent, Side
@@ -199,6 +199,46 @@ class AccountMachine(RuleBasedStateMachine):
         goods = sum(self.filled[symbol] * self.prices[symbol] for symbol in SYMBOLS)
         slack = D("0.00000001") * (2 * self.state.next_fill + 3)
         assert abs(account_figures(self.state).equity - self.cash - goods) <= slack
+
+
+asks = st.lists(st.tuples(symbols, sides, quantities, st.just(5)), min_size=2, max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    held=st.lists(st.tuples(symbols, sides, quantities, st.just(5)), max_size=3),
+    waiting=asks,
+    data=st.data(),
+)
+def test_orders_that_wait_together_never_overspend(held, waiting, data):
+    """Accepted one by one and filled in any order, some not at all: the free margin stays at or above zero."""
+    rules = rules_of("5", "100", "100", "1", 3)
+    quotes = {symbol: quote("100", symbol, spread="0.02") for symbol in SYMBOLS}
+    state = funded(rules)
+    for entry in held:
+        _, booked = trade(state, order_of(entry), quotes[entry[0]], rules)
+        state = booked.state
+    accepted = {}
+    for number, entry in enumerate(waiting):
+        event = OrderAsked(T0, f"o{number}", order_of(entry), quotes[entry[0]])
+        outcome = step(state, event, rules)
+        state = outcome.state
+        if not outcome.denials:
+            accepted[f"o{number}"] = order_of(entry)
+    assert account_figures(state).free_margin >= 0
+    for order_id in data.draw(st.permutations(sorted(accepted))):
+        order = accepted[order_id]
+        if data.draw(st.booleans()):
+            report = report_of(order, quotes[order.symbol], rules, order_id)
+            state = step(state, report, rules).state
+        else:
+            state = step(state, OrderEnded(T0, order_id, EndStatus.CANCELLED), rules).state
+        assert account_figures(state).free_margin >= 0
+
+
+def order_of(entry) -> OrderIntent:
+    symbol, side, quantity, leverage = entry
+    return OrderIntent(symbol=symbol, side=side, quantity=quantity, leverage=leverage)
 
 
 TestAccount = AccountMachine.TestCase

@@ -43,7 +43,10 @@ class OrderCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Projection:
-    """The account before the order and as it would be after its fill at the expected price."""
+    """The account before the order and as it would be after its fill at the expected price.
+
+    ``before`` and ``after`` take the symbol's waiting orders of the same side as filled; ``now_free`` is the free margin as it is.
+    """
 
     intent: OrderIntent
     rules: BookRules
@@ -51,6 +54,7 @@ class _Projection:
     mark: Decimal
     held: Decimal
     closing: Decimal
+    now_free: Decimal
     before: AccountFigures
     after: AccountFigures
     position: PositionState | None
@@ -81,6 +85,11 @@ class _Projection:
         if self.result is None:
             return own
         return own + initial_margin(self.result.quantity, self.mark, leverage=self.result.leverage)
+
+    @property
+    def reserve(self) -> Decimal:
+        """Return what must be set aside while the order waits."""
+        return max(ZERO, self.before.free_margin - self.after.free_margin)
 
     @property
     def opened_margin(self) -> Decimal:
@@ -126,8 +135,7 @@ def check_order(
         return _verdict(basic, price, ZERO)
     view = _project(state, intent, quote=quote, rules=rules, price=price)
     verdicts = [*basic, *_shape_rules(view), *_margin_rules(view)]
-    reserved = max(ZERO, view.before.free_margin - view.after.free_margin) if view.opening else ZERO
-    return _verdict(verdicts, price, reserved)
+    return _verdict(verdicts, price, view.reserve)
 
 
 def _refused(denial: Denial, *, limit: str, value: str | None = "") -> OrderCheck:
@@ -224,7 +232,8 @@ def _project(
     rules: BookRules,
     price: Decimal,
 ) -> _Projection:
-    base = _with_same_side_filled(state.with_marks({intent.symbol: quote.mark}), intent, rules)
+    state = state.with_marks({intent.symbol: quote.mark})
+    base = _with_same_side_filled(state, intent, rules)
     held = base.quantity(intent.symbol)
     closing = closing_part(held, intent.side, quantity=intent.quantity)
     order = _execution(intent, intent.quantity, price, rules)
@@ -236,6 +245,7 @@ def _project(
         mark=quote.mark,
         held=held,
         closing=closing,
+        now_free=account_figures(state).free_margin,
         before=account_figures(base),
         after=account_figures(booked),
         position=base.positions.get(intent.symbol),
@@ -374,14 +384,17 @@ def _margin_rules(view: _Projection) -> Iterator[Verdict]:
     """Yield the rules on money; an order that only reduces is not asked."""
     if not view.opening:
         return
-    free, needed = money_figure(view.free), money_figure(view.needed)
+    free, needed = view.free, view.needed
+    if needed <= free and view.reserve > view.now_free:
+        # Only with other orders waiting: what they may free is not free yet.
+        free, needed = view.now_free, view.reserve
     yield _rule(
         DenialCode.INSUFFICIENT_MARGIN,
-        view.needed <= view.free,
-        limit=free,
-        value=needed,
-        free=free,
-        needed=needed,
+        needed <= free,
+        limit=money_figure(free),
+        value=money_figure(needed),
+        free=money_figure(free),
+        needed=money_figure(needed),
     )
     yield _percentage_rule(
         DenialCode.POSITION_SHARE_ABOVE_LIMIT,
