@@ -11,6 +11,7 @@ from agents.providers.base import CallRequest, ChatClient, RawCompletion
 from agents.providers.baseline import BaselineClient
 from agents.providers.capabilities import capabilities_of, effective_parameters
 from agents.providers.openai_compatible import OpenAICompatibleClient
+from agents.providers.unspoken import UnspokenClient
 
 KINDS: dict[str, Callable[[Provider, str], ChatClient]] = {
     ProviderKind.ANTHROPIC: AnthropicClient,
@@ -34,12 +35,8 @@ __all__ = [
 def open_client(provider: Provider, *, api_key: str) -> ChatClient:
     """Return a client of the provider; it connects at its first call and belongs to that event loop.
 
-    Raises:
-        ValueError: If nothing speaks to the provider's kind.
+    Never raises: what cannot be asked (a kind that nothing speaks to, a bad address) answers each call with an ERROR that says why,
+    so that one wrong row does not stop the others of a round.
     """
     kind = KINDS.get(provider.kind)
-    if kind is None:
-        raise ValueError(
-            f"provider {provider.slug} is of kind {provider.kind}; asked can be {', '.join(KINDS)}"
-        )
-    return kind(provider, api_key)
+    return kind(provider, api_key) if kind else UnspokenClient(provider, known=KINDS)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from agents.domain.baselines import BASELINES
 from agents.models.agents import Provider
 from agents.models.answers import CompletionStatus
 from agents.providers.base import CallRequest, RawCompletion
+
+logger = logging.getLogger(__name__)
 
 
 class BaselineClient:
@@ -25,7 +28,11 @@ class BaselineClient:
         if request.context is None:
             return _failed("a baseline decides from request.context, found none")
         started = time.monotonic()
-        text = decide(request.context)
+        try:
+            text = decide(request.context)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            logger.exception("baseline failed name=%s", request.model)
+            return _failed(f"the baseline failed: {type(error).__name__} {error}"[:400])
         # A round has many of them: let the answers of models in between.
         await asyncio.sleep(0)
         return RawCompletion(

@@ -94,7 +94,7 @@ async def exchange(
         )
     except failures as error:
         raw = _of_error(error)
-    except (httpx2.InvalidURL, ValueError, TypeError, OSError) as error:
+    except (httpx2.InvalidURL, httpx2.StreamError, ValueError, TypeError, OSError) as error:
         raw = RawCompletion(
             status=CompletionStatus.ERROR, error=_told(error, "not sent"), permanent=True
         )

@@ -78,9 +78,7 @@ def test_faults_and_delays_depend_on_model_and_prompt_alone():
 def test_counts_are_served():
     with LlmServer() as server:
         body = json.dumps({"model": "trader-a", "messages": [{"content": "BTCUSDT"}]}).encode()
-        call = urllib.request.Request(
-            f"{server.url}/v1/messages", body, {"x-api-key": "k"}
-        )
+        call = urllib.request.Request(f"{server.url}/v1/messages", body, {"x-api-key": "k"})
         with urllib.request.urlopen(call, timeout=5) as answer:
             assert json.load(answer)["type"] == "message"
         with urllib.request.urlopen(f"{server.url}/counts", timeout=5) as answer:

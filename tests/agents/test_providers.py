@@ -4,8 +4,11 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.domain.schema import decision_schema
 from agents.models import Provider
@@ -13,10 +16,12 @@ from agents.models.agents import ProviderKind
 from agents.models.answers import CompletionStatus
 from agents.providers import (
     CallRequest,
+    anthropic,
     api_key_for,
     base_url_for,
     effective_parameters,
     open_client,
+    openai_compatible,
 )
 from agents.providers.exchange import MAX_BODY
 from tests.agents.contexts import make_context
@@ -306,11 +311,41 @@ async def test_a_baseline_asked_wrongly_is_an_error(request_, error):
     assert error in raw.error
 
 
-def test_nothing_speaks_to_bots_here():
-    provider = Provider(slug="bot", name="Bot", kind=ProviderKind.BOT)
+async def test_a_baseline_that_fails_does_not_take_the_round_with_it(caplog):
+    provider = Provider(slug="baseline", name="Baseline", kind=ProviderKind.BASELINE)
+    broken = replace(make_context(), rules=None)
+    raw = await open_client(provider, api_key="none").complete(
+        CallRequest(model="trend", system="", user="", context=broken)
+    )
 
-    with pytest.raises(ValueError, match="of kind BOT; asked can be ANTHROPIC"):
-        open_client(provider, api_key="none")
+    assert (raw.status, raw.permanent) == (CompletionStatus.ERROR, True)
+    assert "AttributeError" in raw.error
+    assert "baseline failed" in caplog.text
+
+
+async def test_a_kind_that_nothing_speaks_to_is_an_error_that_tells_so():
+    provider = Provider(slug="mine", name="Bot", kind=ProviderKind.BOT)
+    raw = await open_client(provider, api_key="none").complete(make_request(provider, "x"))
+
+    assert (raw.status, raw.permanent) == (CompletionStatus.ERROR, True)
+    assert raw.error == (
+        "provider mine is of kind BOT; asked can be ANTHROPIC, OPENAI_COMPATIBLE, BASELINE"
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+KNOWN = ["content", "choices", "usage", "stop_reason", "model", "error", "message"]
+
+
+@given(st.dictionaries(st.sampled_from(KNOWN), JSON))
+def test_any_json_object_is_read_without_an_exception(answer):
+    for read in (anthropic.read_answer, openai_compatible.read_answer):
+        assert read(answer).status in CompletionStatus
+        assert read({"choices": [answer], "content": [answer]}).status in CompletionStatus
 
 
 def test_what_a_provider_cannot_take_is_left_out_with_a_warning():
