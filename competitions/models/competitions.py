@@ -225,6 +225,13 @@ class Competition(models.Model):
         return reverse("competition", args=[self.slug])
 
     @property
+    def opened_book(self) -> Book:
+        """Return the book of a started season; raise ValueError before the start."""
+        if self.book is None:
+            raise ValueError(f"{self.slug} has not started, it has no book yet")
+        return self.book
+
+    @property
     def is_over(self) -> bool:
         return self.status in {
             CompetitionStatus.FINISHED,
@@ -299,6 +306,13 @@ class Participant(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("participant", args=[self.competition.slug, self.slug])
+
+    @property
+    def seat(self) -> Account:
+        """Return the participant's account; raise ValueError before the start."""
+        if self.account is None:
+            raise ValueError(f"{self.slug} has no account before the start")
+        return self.account
 
     @property
     def is_baseline(self) -> bool:

@@ -13,12 +13,12 @@ from trading.models import Account, Book, Fill, Order, Position
 from trading.services.accounts import position_state
 
 
-def book_state(book_id: UUID | None) -> str:
+def book_state(book_id: UUID) -> str:
     """Return the book's state as committed now."""
     return Book.objects.values_list("state", flat=True).get(pk=book_id)
 
 
-def tape_position(book_id: UUID | None) -> int:
+def tape_position(book_id: UUID) -> int:
     """Return the number of events on the book's tape."""
     return Book.objects.values_list("tape_position", flat=True).get(pk=book_id)
 

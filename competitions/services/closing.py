@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import transaction
 
@@ -27,7 +28,7 @@ from trading.models import OperatorAct
 logger = logging.getLogger(__name__)
 
 
-def close_round(round_id: object, *, now: datetime) -> bool:
+def close_round(round_id: UUID | str, *, now: datetime) -> bool:
     """Mark all accounts, write the digest and close the round, if every turn is settled; True for the one call that closed it.
 
     Network (closing marks under the arrival rule) comes before the transaction.
@@ -86,13 +87,10 @@ def _close(
     is_fresh: bool,
     now: datetime,
 ) -> None:
-    book_id = competition.book_id
-    assert competition.book is not None
+    book_id = competition.opened_book.pk
     if is_fresh:
         trading.append_tape(book_id, [TapeEvent.of_marks(marked_at, marks)], now=now)
-    trading.record_equity(
-        competition.book, number=round_.number, at=marked_at, marks=marks, now=now
-    )
+    trading.record_equity(book_id, number=round_.number, at=marked_at, marks=marks, now=now)
     round_.marked_at = marked_at
     round_.last_tape_position = tape_position(book_id)
     round_.digest = round_digest(round_record(round_))
@@ -123,7 +121,9 @@ def folded_digest(competition: Competition) -> str:
     """Return the season's digest so far: rounds by number, each followed by the acts after it that moved money."""
     acts: dict[int, list[str]] = {}
     for act in (
-        OperatorAct.objects.filter(book_id=competition.book_id).exclude(digest="").order_by("seq")
+        OperatorAct.objects.filter(book_id=competition.opened_book.pk)
+        .exclude(digest="")
+        .order_by("seq")
     ):
         acts.setdefault(act.after_round, []).append(act.digest)
     digests = list(acts.pop(0, []))

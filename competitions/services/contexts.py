@@ -47,7 +47,7 @@ def build_contexts(
     )
     rules = RulesView.of(contract.rules, interval_seconds=contract.interval_seconds)
     states = states_at(
-        [participant.account_id for participant in participants if participant.account_id],
+        [participant.seat.pk for participant in participants],
         {symbol: quote.mark for symbol, quote in quotes.items()},
     )
     recent = _recent(round_, participants)
@@ -59,7 +59,7 @@ def build_contexts(
             as_of=round_.slot_at,
             market=market,
             rules=rules,
-            account=account_view(states[participant.account_id], contract, at=round_.slot_at),
+            account=account_view(states[participant.seat.pk], contract, at=round_.slot_at),
             recent=tuple(recent[participant.pk]),
             denials=recent[participant.pk][-1].denials if recent[participant.pk] else (),
             seed_material=sha256_text(f"{contract.seed}:{round_.number}:{participant.ordinal}"),

@@ -177,7 +177,12 @@ def emergency_close(
         )
         if locked.book is None:
             raise ControlError(f"{locked.slug} has not started, there is nothing to close")
+        if locked.book.state == BookState.ENDED:
+            raise ControlError(
+                f"{locked.slug} is over and its book has ended: nothing can be traded in it any more"
+            )
         if locked.status in {CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}:
+            trading.halt_book(locked.opened_book.pk, now=now)
             cancel_unanswered(locked, reason=f"emergency close by {actor}", now=now)
             record_act("emergency close", locked.slug, actor=actor, now=now, reason=reason)
             _end(
@@ -188,9 +193,9 @@ def emergency_close(
             )
     close_settled_rounds(locked, now=now)
     quotes = closing_quotes(locked, now=now)
-    trading.append_tape(locked.book_id, quote_events(quotes), now=now)
+    trading.append_tape(locked.opened_book.pk, quote_events(quotes), now=now)
     results = trading.close_all(
-        locked.book_id,
+        locked.opened_book.pk,
         quotes,
         actor=actor,
         reason=reason,
@@ -202,7 +207,7 @@ def emergency_close(
     return _close_report(locked, results)
 
 
-def _close_report(competition: Competition, results: list[trading.CloseLine]) -> CloseReport:
+def _close_report(competition: Competition, results: list[trading.CloseResult]) -> CloseReport:
     names = dict(competition.participants.values_list("ordinal", "name"))
     lines = tuple(
         CloseLine(
@@ -266,7 +271,7 @@ def _act(
 ) -> None:
     try:
         trading.change_state(
-            competition.book_id,
+            competition.opened_book.pk,
             to=to,
             kind=kind,
             actor=actor,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
+from django.utils import timezone
 
 from agents import services as agents
 from agents.models import Agent
@@ -14,7 +16,7 @@ from competitions.models import Competition, Participant
 from competitions.models.competitions import ClockKind, FillRule, Visibility
 from competitions.services.control import start_competition
 from marketdata import services as marketdata
-from marketdata.feeds import FeedError
+from marketdata.feeds import FeedError, open_feed
 from marketdata.models import Feed, Instrument
 from marketdata.models.feeds import FeedKind
 
@@ -68,7 +70,7 @@ def _choose_feed(binance_seconds: float) -> tuple[Feed, str]:
         defaults={"name": "Binance USD-M", "kind": FeedKind.BINANCE, "source": "binance-usdm"},
     )
     try:
-        marketdata.reach_feed(binance, seconds=binance_seconds)
+        _reach(binance, seconds=binance_seconds)
     except FeedError as error:
         synthetic, _ = Feed.objects.get_or_create(
             slug="synthetic",
@@ -81,6 +83,22 @@ def _choose_feed(binance_seconds: float) -> tuple[Feed, str]:
         )
         return synthetic, f"{_note(synthetic)}, because {error}"
     return binance, _note(binance)
+
+
+def _reach(feed: Feed, *, seconds: float) -> None:
+    """Return when the feed gave a quote of every demo symbol within ``seconds``; raise FeedError saying why not."""
+    specs = [instrument.spec() for instrument in Instrument.objects.filter(symbol__in=SYMBOLS)]
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reach-feed")
+    try:
+        quotes = pool.submit(open_feed(feed).quotes, specs, timezone.now()).result(timeout=seconds)
+    except TimeoutError:
+        raise FeedError(f"{feed.name} did not answer within {seconds:g} s") from None
+    finally:
+        # An answer that comes too late is nobody's business any more.
+        pool.shutdown(wait=False)
+    missing = [spec.symbol for spec in specs if spec.symbol not in quotes]
+    if missing:
+        raise FeedError(f"{feed.name} gave no quote of {', '.join(missing)}")
 
 
 def _make(feed: Feed, *, now: datetime) -> Competition:

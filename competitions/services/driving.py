@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
@@ -28,7 +29,7 @@ def driver_lease(competition: Competition) -> str:
     return f"drive:{competition.pk}"
 
 
-def chunked(turn_ids: list[object], size: int) -> list[list[object]]:
+def chunked(turn_ids: Sequence[UUID], size: int) -> list[Sequence[UUID]]:
     """Return the turns in chunks of ``size``, in order."""
     return [turn_ids[start : start + size] for start in range(0, len(turn_ids), size)]
 
@@ -48,18 +49,15 @@ def drive(
         ControlError: If another driver holds the lease, or the season is not running.
     """
     holder, lease = holder_name("run_competition"), driver_lease(competition)
-    if not take_lease(lease, holder, seconds=LEASE_SECONDS, now=timezone.now()):
-        raise ControlError(
-            f"{competition.slug} is being driven by another process; stop that one first"
-        )
+    _hold(competition, lease, holder)
     try:
         played = 0
         for round_ in _finish_left_over(competition, chunk=chunk):
             played += 1
             yield round_
         while (rounds is None or played < rounds) and not until():
-            take_lease(lease, holder, seconds=LEASE_SECONDS, now=timezone.now())
-            round_id = _next_round(competition)
+            _hold(competition, lease, holder)
+            round_id = _next_round(competition, lease, holder)
             if round_id is None:
                 return
             yield _play(round_id, chunk=chunk)
@@ -74,7 +72,16 @@ def _finish_left_over(competition: Competition, *, chunk: int) -> Iterator[Round
         yield _play(round_id, chunk=chunk)
 
 
-def _next_round(competition: Competition) -> object | None:
+def _hold(competition: Competition, lease: str, holder: str) -> None:
+    """Take or renew the lease for longer than a round may last; raise ControlError when another has it."""
+    seconds = LEASE_SECONDS + 2 * competition.deadline_seconds
+    if not take_lease(lease, holder, seconds=seconds, now=timezone.now()):
+        raise ControlError(
+            f"{competition.slug} is being driven by another process; stop that one first"
+        )
+
+
+def _next_round(competition: Competition, lease: str, holder: str) -> UUID | None:
     """Open the next round, waiting for its slot on the wall clock; None when the season is over or paused."""
     while True:
         round_ = open_due_round(competition.pk, now=timezone.now())
@@ -84,6 +91,8 @@ def _next_round(competition: Competition) -> object | None:
         if competition.status != CompetitionStatus.RUNNING:
             return None
         time.sleep(_seconds_to_wait(competition, now=timezone.now()))
+        # A slot may be hours away.
+        _hold(competition, lease, holder)
 
 
 def _seconds_to_wait(competition: Competition, *, now: datetime) -> float:
@@ -92,7 +101,7 @@ def _seconds_to_wait(competition: Competition, *, now: datetime) -> float:
     return min(max((competition.next_due_at - now).total_seconds(), 0.05), 1.0)
 
 
-def _play(round_id: object, *, chunk: int) -> Round:
+def _play(round_id: UUID | str, *, chunk: int) -> Round:
     turn_ids = prepare_round(round_id, now=timezone.now())
     chunks = chunked(turn_ids, chunk)
     if len(chunks) == 1:
@@ -104,7 +113,7 @@ def _play(round_id: object, *, chunk: int) -> Round:
     return Round.objects.select_related("competition").get(pk=round_id)
 
 
-def _play_chunk(round_id: object, turn_ids: list[object]) -> None:
+def _play_chunk(round_id: UUID | str, turn_ids: Sequence[UUID]) -> None:
     try:
         play_turns(round_id, turn_ids)
     finally:

@@ -8,7 +8,7 @@ from datetime import datetime
 from competitions.models import Competition
 from competitions.models.competitions import ClockKind
 from competitions.services.market import contract_of
-from marketdata import services as marketdata
+from marketdata.services.watching import watch_feed
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,6 @@ def watch_feeds(*, now: datetime) -> int:
             continue
         seen.add(competition.feed_id)
         specs = contract_of(competition).rules.instruments
-        if marketdata.watch_feed(competition.feed, specs, now=now, every_seconds=WATCH_SECONDS):
+        if watch_feed(competition.feed, specs, now=now, every_seconds=WATCH_SECONDS):
             asked += 1
     return asked

@@ -8,12 +8,13 @@ from datetime import datetime
 
 from competitions.domain.contract import Contract
 from competitions.models import Competition, Round
-from competitions.models.competitions import ClockKind, FillRule
+from competitions.models.competitions import ClockKind
 from competitions.services.setup import history_from
 from marketdata import services as marketdata
 from marketdata.domain.facts import Quote, Timeframe
 from marketdata.feeds import FeedError, open_feed
 from marketdata.services import CapturedSnapshot, quotes_of
+from trading.domain.rules import FillRule
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ def round_record(round_: Round) -> RoundRecord:
     assert round_.snapshot is not None
     assert round_.marked_at is not None
     assert round_.last_tape_position is not None
-    book_id = round_.competition.book_id
+    book_id = round_.competition.opened_book.pk
     turns = Turn.objects.filter(round=round_).select_related("participant", "decision")
     return RoundRecord(
         number=round_.number,

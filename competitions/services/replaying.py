@@ -194,11 +194,24 @@ class Replay:
         marks = {symbol: quote.mark for symbol, quote in quotes.items()}
         self.states[ordinal] = self.states[ordinal].with_marks(marks)
         acted = step(self.states[ordinal], ActTaken(at, Act.EMERGENCY_CLOSE), self.rules)
-        for index, intent in enumerate(acted.intents, start=1):
+        for intent in acted.intents:
             quote = quotes.get(intent.symbol)
             if quote is not None:
-                self._execute(turn, ordinal, index, self.states[ordinal], intent, quote, at=at)
+                self._close(turn, ordinal, intent, quote, at=at)
         return turn
+
+    def _close(
+        self, turn: ReplayedTurn, ordinal: int, intent: OrderIntent, quote: Quote, *, at: datetime
+    ) -> None:
+        """Close one position in orders of at most the symbol's largest quantity."""
+        largest = self.rules.spec(intent.symbol).max_quantity
+        rest = intent.quantity
+        while rest > 0:
+            part = replace(intent, quantity=min(rest, largest) if largest else rest)
+            leg = self._execute(turn, ordinal, 0, self.states[ordinal], part, quote, at=at)
+            if leg.verdict != LegVerdict.FILLED:
+                return
+            rest -= part.quantity
 
     def mark(self, at: datetime, marks: Mapping[str, Decimal]) -> list[EquityRecord]:
         """Value every account at ``marks`` and return its equity, by ordinal."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 
@@ -25,7 +26,7 @@ from trading import services as trading
 logger = logging.getLogger(__name__)
 
 
-def open_due_round(competition_id: object, *, now: datetime) -> Round | None:
+def open_due_round(competition_id: UUID | str, *, now: datetime) -> Round | None:
     """Open the round whose slot has come, or end the season; None when there is nothing to play.
 
     Fast and without network: called from the clock. A doubled call opens nothing twice, since number and slot are given under the
@@ -49,7 +50,8 @@ def open_due_round(competition_id: object, *, now: datetime) -> Round | None:
             ends_at=competition.ends_at,
             max_rounds=competition.max_rounds,
         ):
-            return _nothing_to_open(competition, plan, now=now)
+            _nothing_to_open(competition, plan, now=now)
+            return None
         return _open(competition, plan, plan.slot_at, now=now)
 
 
@@ -150,7 +152,7 @@ def _open(competition: Competition, plan: SlotPlan, slot_at: datetime, *, now: d
     return round_
 
 
-def prepare_round(round_id: object, *, now: datetime) -> list[object]:
+def prepare_round(round_id: UUID | str, *, now: datetime) -> list[UUID]:
     """Capture the round's snapshot and tape, once, and return the ids of the turns to play.
 
     Network outside any transaction; of two that capture at once, the first to commit wins and the other's snapshot is never used.
@@ -185,7 +187,7 @@ def _keep_capture(round_: Round, captured: CapturedSnapshot, *, now: datetime) -
         current = Round.objects.select_for_update().get(pk=round_.pk)
         if current.snapshot_id is not None:
             return
-        position = trading.append_tape(competition.book_id, events, now=now)
+        position = trading.append_tape(competition.opened_book.pk, events, now=now)
         current.snapshot = captured.snapshot
         current.has_data = has_data
         current.first_tape_position = position
@@ -198,7 +200,7 @@ def _no_data_reason(captured: CapturedSnapshot) -> str:
     return f"no usable market data: {told or 'nothing came'}"[:300]
 
 
-def hold_all(round_id: object, *, reason: str, now: datetime) -> None:
+def hold_all(round_id: UUID | str, *, reason: str, now: datetime) -> None:
     """Settle every open turn of a round as held, for the same reason."""
     Turn.objects.unsettled().filter(round_id=round_id).update(
         state=TurnState.SETTLED,
@@ -209,7 +211,7 @@ def hold_all(round_id: object, *, reason: str, now: datetime) -> None:
     )
 
 
-def finish_round(round_id: object, *, now: datetime) -> bool:
+def finish_round(round_id: UUID | str, *, now: datetime) -> bool:
     """Close a round whose turns are all settled, then do what waits for its end: a pause, the season's end, the seal."""
     if not close_round(round_id, now=now):
         return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -53,11 +54,11 @@ VERDICTS = {
 class TurnToSettle:
     """A claimed turn by plain keys; every write about it carries ``fence``."""
 
-    turn_id: object
+    turn_id: UUID | str
     fence: int
     turn_key: str
-    round_id: object
-    account_id: object
+    round_id: UUID | str
+    account_id: UUID
     ordinal: int
     deadline_at: datetime
 
@@ -111,7 +112,7 @@ def _without_trading(
         late = (completion.answered_at - turn.deadline_at).total_seconds()
         return TurnOutcome.LATE, f"answered {late:.1f} s after the deadline"
     started = Order.objects.filter(turn_key=turn.turn_key).exists()
-    if not started and book_state(round_.competition.book_id) != BookState.RUNNING:
+    if not started and book_state(round_.competition.opened_book.pk) != BookState.RUNNING:
         return TurnOutcome.CANCELLED, "the season was no longer running when the answer came"
     return None, ""
 
@@ -155,7 +156,7 @@ def _arrival_quotes(
     competition = round_.competition
     position = Turn.objects.values_list("tape_position", flat=True).get(pk=turn.turn_id)
     if position is not None:
-        return position, quotes_at(competition.book_id, position)
+        return position, quotes_at(competition.opened_book.pk, position)
     if not symbols:
         return None, {}
     try:
@@ -166,7 +167,7 @@ def _arrival_quotes(
     with transaction.atomic():
         Competition.objects.select_for_update().get(pk=competition.pk)
         position = trading.append_tape(
-            competition.book_id, quote_events(quotes), now=timezone.now()
+            competition.opened_book.pk, quote_events(quotes), now=timezone.now()
         )
         Turn.objects.filter(pk=turn.turn_id, fence=turn.fence).update(tape_position=position)
     return position, quotes
@@ -180,13 +181,7 @@ def _place_leg(
     market_at = quote.at if quote and market.is_now else round_.slot_at
     if instruction.action == Action.SET_EXITS:
         refused = trading.set_exits(
-            turn.account_id,
-            symbol=instruction.symbol,
-            mark=quote.mark if quote else None,
-            market_at=market_at,
-            stop_loss=instruction.stop_loss,
-            take_profit=instruction.take_profit,
-            invalidation=instruction.invalidation,
+            turn.account_id, wish_of(instruction), quote, market_at=market_at
         )
         verdict, denial = (LegVerdict.DENIED, str(refused)) if refused else (LegVerdict.SET, "")
     elif instruction.action != Action.HOLD:
@@ -229,7 +224,7 @@ def outcome_of(legs: list[Leg]) -> TurnOutcome:
 
 
 def settle_without_answer(
-    turn_id: object, fence: int, outcome: TurnOutcome, *, reason: str, now: datetime
+    turn_id: UUID | str, fence: int, outcome: TurnOutcome, *, reason: str, now: datetime
 ) -> bool:
     """Settle a turn that got no answer; False when another was faster."""
     turn = Turn.objects.select_related("round__competition", "participant").get(pk=turn_id)

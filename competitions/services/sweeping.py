@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Q
 
 from competitions.models import Competition, Round, Turn
 from competitions.models.competitions import ClockKind, CompetitionStatus
-from competitions.models.rounds import TurnState
+from competitions.models.rounds import TurnOutcome, TurnState
 from competitions.services.rounds import finish_round
 from competitions.services.settling import settle_without_answer
 
@@ -20,14 +21,14 @@ CAPTURE_SECONDS = 15
 class LeftOver:
     """Work to hand out again: rounds without a snapshot, and unsettled turns by round."""
 
-    unprepared: tuple[object, ...]
-    turns: dict[object, list[object]]
+    unprepared: tuple[UUID, ...]
+    turns: dict[UUID, list[UUID]]
 
 
 def sweep(*, now: datetime) -> LeftOver:
     """Close what can be closed, end what is past its deadline, and return what somebody must take up again."""
-    unprepared: list[object] = []
-    turns: dict[object, list[object]] = {}
+    unprepared: list[UUID] = []
+    turns: dict[UUID, list[UUID]] = {}
     for round_ in Round.objects.open().select_related("competition").order_by("opened_at"):
         if round_.snapshot_id is None:
             if round_.opened_at < now - timedelta(seconds=CAPTURE_SECONDS):
@@ -41,7 +42,7 @@ def sweep(*, now: datetime) -> LeftOver:
     return LeftOver(tuple(unprepared), turns)
 
 
-def _left_turns(round_: Round, *, now: datetime) -> list[object]:
+def _left_turns(round_: Round, *, now: datetime) -> list[UUID]:
     claimable = Turn.objects.claimable(now).filter(round=round_)
     if round_.deadline_at < now:
         if round_.competition.clock == ClockKind.DATA:
@@ -66,7 +67,11 @@ def _end_unanswered(round_: Round, *, now: datetime) -> None:
     )
     for turn in lost:
         settle_without_answer(
-            turn.pk, turn.fence, "TIMEOUT", reason="no answer by the round's deadline", now=now
+            turn.pk,
+            turn.fence,
+            TurnOutcome.TIMEOUT,
+            reason="no answer by the round's deadline",
+            now=now,
         )
 
 
@@ -75,7 +80,7 @@ def resume_rounds(competition: Competition, *, now: datetime) -> LeftOver:
     open_rounds = Round.objects.open().filter(competition=competition)
     Turn.objects.unsettled().filter(round__in=open_rounds).update(lease_until=None)
     unprepared = tuple(open_rounds.filter(snapshot__isnull=True).values_list("pk", flat=True))
-    turns: dict[object, list[object]] = {}
+    turns: dict[UUID, list[UUID]] = {}
     for round_ in open_rounds.filter(snapshot__isnull=False).select_related("competition"):
         if competition.clock == ClockKind.DATA:
             renew_deadline(round_, now=now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from uuid import UUID
 
 from marketdata.domain.canonical import sha256_text
 from marketdata.domain.facts import Quote
@@ -16,7 +17,7 @@ def quote_events(quotes: Mapping[str, Quote]) -> list[TapeEvent]:
     return [TapeEvent.of_quote(quote) for _, quote in sorted(quotes.items())]
 
 
-def quotes_at(book_id: object, position: int) -> dict[str, Quote]:
+def quotes_at(book_id: UUID, position: int) -> dict[str, Quote]:
     """Return the quotes of the segment that starts at ``position``; empty when there is none."""
     segment = TapeSegment.objects.filter(book_id=book_id, first_position=position).first()
     if segment is None:
@@ -25,7 +26,7 @@ def quotes_at(book_id: object, position: int) -> dict[str, Quote]:
     return {event.quote.symbol: event.quote for event in events if event.quote is not None}
 
 
-def tape_hash_between(book_id: object, first: int, last: int) -> str:
+def tape_hash_between(book_id: UUID, first: int, last: int) -> str:
     """Return the sha256 of the tape's text from position ``first`` (included) to ``last`` (excluded). Two queries."""
     segments = TapeSegment.objects.filter(
         book_id=book_id, first_position__gte=first, first_position__lt=last

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
@@ -107,7 +108,7 @@ class WriteLane:
                     done.set_result(result)
 
 
-def play_turns(round_id: object, turn_ids: Sequence[object]) -> None:
+def play_turns(round_id: UUID | str, turn_ids: Sequence[UUID | str]) -> None:
     """Play some turns of a prepared round, then close the round if they were the last.
 
     Safe to call any number of times, in parallel: a turn is claimed by a conditional update, and every later write carries its fence.
@@ -123,7 +124,7 @@ def play_turns(round_id: object, turn_ids: Sequence[object]) -> None:
     finish_round(round_id, now=timezone.now())
 
 
-def _claim(round_: Round, turn_ids: Sequence[object], *, now: datetime) -> list[Turn]:
+def _claim(round_: Round, turn_ids: Sequence[UUID | str], *, now: datetime) -> list[Turn]:
     """Claim those of the turns that nobody holds; a turn whose answer is being settled keeps its state."""
     lease = max(round_.deadline_at, now) + LEASE_GRACE
     claimed = []

@@ -20,7 +20,7 @@ from competitions.models import Competition, Round, Turn
 from competitions.models.rounds import LegVerdict, TurnOutcome
 from competitions.services.audit import broken_links
 from competitions.services.closing import folded_digest
-from competitions.services.records import round_record
+from competitions.services.records import fill_record, round_record
 from competitions.services.replaying import OUTSIDE_CODES, Replay
 from competitions.services.tape import quotes_at
 from marketdata.domain.canonical import canonical_json
@@ -29,8 +29,9 @@ from marketdata.models import Blob
 from marketdata.services import quotes_of
 from trading.domain.rules import FillRule
 from trading.domain.tape import TapeKind, decode_tape
-from trading.models import Account, OperatorAct, Position, Posting, TapeSegment
+from trading.models import Account, Fill, OperatorAct, Position, Posting, TapeSegment
 from trading.selectors import check_invariants
+from trading.selectors.acts import act_digest, act_prefix
 
 READABLE = {TurnOutcome.TRADED, TurnOutcome.HELD, TurnOutcome.DENIED}
 PARSED = {DecisionStatus.VALID, DecisionStatus.REPAIRED, DecisionStatus.INVALID}
@@ -84,7 +85,9 @@ def _contract_problems(competition: Competition) -> Iterator[str]:
 
 def _deposit_problems(competition: Competition, replay: Replay) -> Iterator[str]:
     for ordinal, records in replay.deposits.items():
-        stored = Posting.objects.filter(book_id=competition.book_id, cause_id=f"deposit:{ordinal}")
+        stored = Posting.objects.filter(
+            book_id=competition.opened_book.pk, cause_id=f"deposit:{ordinal}"
+        )
         lines = [(row.line, row.house, row.kind, row.amount) for row in stored.order_by("line")]
         wanted = [(row.line, row.house, row.kind, row.amount) for row in records]
         if lines != wanted:
@@ -93,7 +96,7 @@ def _deposit_problems(competition: Competition, replay: Replay) -> Iterator[str]
 
 def _acts_by_round(competition: Competition) -> dict[int, list[OperatorAct]]:
     acts: dict[int, list[OperatorAct]] = {}
-    moving = OperatorAct.objects.filter(book_id=competition.book_id).exclude(digest="")
+    moving = OperatorAct.objects.filter(book_id=competition.opened_book.pk).exclude(digest="")
     for act in moving.order_by("seq"):
         acts.setdefault(act.after_round, []).append(act)
     return acts
@@ -124,9 +127,9 @@ def _sorted(record: RoundRecord) -> RoundRecord:
 def _blob_problems(round_: Round) -> Iterator[str]:
     """Check that every text the round stands on still hashes to its name."""
     names = set(
-        TapeSegment.objects.filter(book_id=round_.competition.book_id, **_span(round_)).values_list(
-            "body_id", flat=True
-        )
+        TapeSegment.objects.filter(
+            book_id=round_.competition.opened_book.pk, **_span(round_)
+        ).values_list("body_id", flat=True)
     )
     names.update(Decision.objects.filter(turns__round=round_).values_list("text_id", flat=True))
     assert round_.snapshot is not None
@@ -171,14 +174,14 @@ def _recompute(
         )
     early = [act for act in acts if act.tape_position <= (round_.last_tape_position or 0)]
     for act in early:
-        _replay_act(replay, act)
+        _replay_act(report, replay, act)
     marked_at, closing = _closing_marks(round_, marks)
     computed = replace(
         stored, turns=turns, marked_at=marked_at, equity=replay.mark(marked_at, closing)
     )
     for act in acts:
         if act not in early:
-            _replay_act(replay, act)
+            _replay_act(report, replay, act)
     return computed
 
 
@@ -257,7 +260,9 @@ def _outside(turn: Turn) -> dict[int, str]:
 def _closing_marks(round_: Round, marks: dict[str, Decimal]) -> tuple[datetime, dict[str, Decimal]]:
     """Return when and at what the round closed: the last marks event on its tape, else the snapshot's marks at the slot."""
     found: tuple[datetime, dict[str, Decimal]] = (round_.slot_at, marks)
-    segments = TapeSegment.objects.filter(book_id=round_.competition.book_id, **_span(round_))
+    segments = TapeSegment.objects.filter(
+        book_id=round_.competition.opened_book.pk, **_span(round_)
+    )
     last = segments.select_related("body").order_by("-seq").first()
     if last is not None:
         for event in decode_tape(last.body.raw().decode()):
@@ -266,19 +271,43 @@ def _closing_marks(round_: Round, marks: dict[str, Decimal]) -> tuple[datetime, 
     return found
 
 
-def _replay_act(replay: Replay, act: OperatorAct) -> None:
+def _replay_act(report: VerifyReport, replay: Replay, act: OperatorAct) -> None:
+    quotes = _act_quotes(replay, act)
+    computed = [
+        (ordinal, replace(fill, leg=0))
+        for ordinal in sorted(replay.states)
+        for fill in replay.close_positions(ordinal, quotes, at=act.market_at).fills
+    ]
+    rows = Fill.objects.filter(order__client_order_id__startswith=act_prefix(act.book, act.seq))
+    stored = [
+        (row.account.ordinal, replace(fill_record(row), leg=0))
+        for row in rows.select_related("order", "account").order_by("account__ordinal", "seq")
+    ]
+    report.fills += len(stored)
+    difference = first_difference(stored, computed, f"act {act.seq} {act.kind}: fill")
+    if difference:
+        report.problems.append(difference)
+    if act_digest(act.book, act.seq) != act.digest:
+        report.problems.append(f"act {act.seq} {act.kind}: its digest is not that of its fills")
+
+
+def _act_quotes(replay: Replay, act: OperatorAct) -> dict[str, Quote]:
+    """Return the quotes that an emergency close put on the tape: the last segment before it that tells every symbol."""
+    symbols = {spec.symbol for spec in replay.rules.instruments}
     segments = TapeSegment.objects.filter(book_id=act.book_id, first_position__lt=act.tape_position)
-    segment = segments.order_by("-seq").first()
-    quotes = quotes_at(act.book_id, segment.first_position) if segment else {}
-    for ordinal in sorted(replay.states):
-        replay.close_positions(ordinal, quotes, at=act.market_at)
+    for segment in segments.select_related("body").order_by("-seq").iterator(chunk_size=5):
+        events = decode_tape(segment.body.raw().decode())
+        quotes = {event.quote.symbol: event.quote for event in events if event.quote is not None}
+        if quotes.keys() >= symbols:
+            return quotes
+    return {}
 
 
 def _account_problems(competition: Competition, replay: Replay) -> Iterator[str]:
     """Compare wallets and open positions as they stand with the replayed ones, and check the standing invariants."""
     if Round.objects.open().filter(competition=competition).exists():
         return
-    for account in Account.objects.filter(book_id=competition.book_id).order_by("ordinal"):
+    for account in Account.objects.filter(book_id=competition.opened_book.pk).order_by("ordinal"):
         state = replay.states[account.ordinal]
         if account.wallet != state.wallet:
             yield f"participant {account.ordinal}: wallet stored {account.wallet}, recomputed {state.wallet}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -50,7 +49,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         competition = self._competition(options["slug"])
-        console = Console(file=self.stdout._out, soft_wrap=not sys.stdout.isatty())  # type: ignore[attr-defined]
+        console = Console(file=cast("IO[str]", self.stdout), force_terminal=self.stdout.isatty())
         try:
             if competition.status in {CompetitionStatus.DRAFT, CompetitionStatus.SCHEDULED}:
                 competition = start_competition(
