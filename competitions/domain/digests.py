@@ -114,17 +114,6 @@ def round_digest(record: RoundRecord) -> str:
     )
 
 
-def act_digest(kind: str, market_at: datetime, turns: Iterable[TurnRecord]) -> str:
-    """Return the digest of an operator act that moved money; each "turn" holds one participant's closing fills and postings."""
-    return digest_of(
-        {
-            "kind": kind,
-            "market_at": market_at,
-            "turns": [turn_content(turn) for turn in sorted(turns, key=lambda turn: turn.ordinal)],
-        }
-    )
-
-
 def season_digest(contract_hash: str, digests: Iterable[str]) -> str:
     """Fold the digests of rounds and acts, in order, into one: h = sha256(h + digest), from sha256("season:" + contract hash) on."""
     folded = sha256_text(f"season:{contract_hash}")
