@@ -11,8 +11,10 @@ def queue_of(task: str) -> str:
 
 
 def test_turns_do_not_share_a_queue_with_the_clock():
+    # Both wait for the network: the market's and the models'.
+    assert queue_of("competitions.tasks.start_round") == "turns"
     assert queue_of("competitions.tasks.play_turns") == "turns"
-    for name in ("open_due_rounds", "sweep", "start_round", "advance_feeds"):
+    for name in ("open_due_rounds", "sweep", "advance_feeds"):
         assert queue_of(f"competitions.tasks.{name}") == "clock"
 
 
