@@ -19,6 +19,7 @@ app.conf.update(
         "competitions.tasks.play_turns": {"queue": "turns"},
         # It waits for the market, which the clock must not.
         "competitions.tasks.start_round": {"queue": "turns"},
+        "competitions.tasks.start_scheduled": {"queue": "turns"},
         "competitions.tasks.*": {"queue": "clock"},
     },
     # Work is handed out one piece at a time and again if its worker dies: every task may run twice.

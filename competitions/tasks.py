@@ -7,6 +7,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
+from competitions.models import Competition
 from competitions.models.competitions import CompetitionStatus
 from competitions.services import control
 from competitions.services.driving import CHUNK, chunked, is_driven_elsewhere
@@ -14,7 +15,7 @@ from competitions.services.errors import ControlError
 from competitions.services.feeding import watch_feeds
 from competitions.services.leases import beat
 from competitions.services.rounds import open_due_round, prepare_round
-from competitions.services.sweeping import due_competitions
+from competitions.services.sweeping import due_competitions, free_turns
 from competitions.services.sweeping import sweep as find_left_over
 from competitions.services.turns import play_turns as play
 
@@ -28,9 +29,10 @@ def open_due_rounds() -> None:
     for competition in due_competitions(now=now):
         if is_driven_elsewhere(competition, now=now):
             continue
+        if competition.status == CompetitionStatus.SCHEDULED:
+            start_scheduled.delay(str(competition.pk))
+            continue
         try:
-            if competition.status == CompetitionStatus.SCHEDULED:
-                control.start_competition(competition, actor="clock", now=now)
             round_ = open_due_round(competition.pk, now=timezone.now())
         except ControlError as error:
             logger.warning("not opened slug=%s: %s", competition.slug, error)
@@ -38,6 +40,16 @@ def open_due_rounds() -> None:
         if round_ is not None:
             start_round.delay(str(round_.pk))
     beat("clock", now=timezone.now())
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def start_scheduled(competition_id: str) -> None:
+    """Start a season whose time has come; asks the feed for its symbols, so not on the clock."""
+    competition = Competition.objects.get(pk=competition_id)
+    try:
+        control.start_competition(competition, actor="clock", now=timezone.now())
+    except ControlError as error:
+        logger.warning("not started slug=%s: %s", competition.slug, error)
 
 
 @shared_task(acks_late=True, ignore_result=True)
@@ -72,3 +84,10 @@ def advance_feeds() -> None:
     """Watch the feeds between rounds; has its own thread or process, since it waits for the network."""
     watch_feeds(now=timezone.now())
     beat("feed", now=timezone.now())
+
+
+def take_over() -> None:
+    """Free what the last one-process arena held when it ended; its lock file says that it is gone."""
+    freed = free_turns(now=timezone.now())
+    if freed:
+        logger.info("took over turns=%s", freed)

@@ -61,6 +61,7 @@ def serve(host: str, port: int, *, on_ready: Callable[[], None]) -> None:
 
     from arena_site.asgi import application
     from competitions.live.bridge import bind_server_loop
+    from competitions.tasks import take_over
 
     bind_server_loop(daphne.server.twisted_loop)
     worker = WorkerThread(concurrency=WORKER_CONCURRENCY)
@@ -74,6 +75,7 @@ def serve(host: str, port: int, *, on_ready: Callable[[], None]) -> None:
         ready_callable=on_ready,
         server_name="arena",
     )
+    take_over()
     worker.start_and_wait()
     for ticker in tickers:
         ticker.start()

@@ -96,6 +96,29 @@ def start_competition(competition: Competition, *, actor: str, now: datetime) ->
     return locked
 
 
+def schedule_competition(competition: Competition, *, actor: str, now: datetime) -> Competition:
+    """Let the clock start a draft at its time; its contract is frozen only then.
+
+    Raises:
+        ControlError: Without a start in the future, or naming every problem that would keep it from starting.
+    """
+    problems = problems_of(competition)
+    if (
+        competition.clock != ClockKind.WALL
+        or not competition.starts_at
+        or competition.starts_at <= now
+    ):
+        problems.append("a start in the future, on the wall clock, is wanted to schedule a season")
+    if problems:
+        raise ControlError("; ".join(problems))
+    with transaction.atomic():
+        locked = _lock(competition, {CompetitionStatus.DRAFT}, "scheduled")
+        locked.status = CompetitionStatus.SCHEDULED
+        locked.save(update_fields=["status"])
+        record_act("scheduled", locked.slug, actor=actor, now=now)
+    return locked
+
+
 def _seat(roster: list, accounts: dict) -> None:  # type: ignore[type-arg]
     models = baselines = 0
     for participant in roster:

@@ -16,7 +16,7 @@ from competitions.models.competitions import ClockKind, CompetitionStatus
 from competitions.services.errors import ControlError
 from competitions.services.leases import held_by_other, holder_name, release_lease, take_lease
 from competitions.services.rounds import finish_round, open_due_round, prepare_round
-from competitions.services.sweeping import resume_rounds
+from competitions.services.sweeping import DRIVE, resume_rounds
 from competitions.services.turns import play_turns
 
 LEASE_SECONDS = 120
@@ -26,7 +26,7 @@ THREADS = 8
 
 def driver_lease(competition: Competition) -> str:
     """Return the name of the lease that says who opens a season's rounds."""
-    return f"drive:{competition.pk}"
+    return f"{DRIVE}{competition.pk}"
 
 
 def chunked(turn_ids: Sequence[UUID], size: int) -> list[Sequence[UUID]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from agents.models import Completion, Decision
 from agents.models.answers import DecisionStatus
 from competitions.domain.contract import Contract
 from competitions.models import Competition, Leg, Round, Turn
+from competitions.models.competitions import ClockKind
 from competitions.models.events import EventKind
 from competitions.models.rounds import LegVerdict, TurnOutcome, TurnState
 from competitions.services.bookkeeping import book_state, closed_by, denial_text
@@ -43,6 +44,8 @@ FAILED = {
     DecisionStatus.TIMEOUT: TurnOutcome.TIMEOUT,
     DecisionStatus.ERROR: TurnOutcome.ERROR,
 }
+# An answer that came in time may still be settled this long after the deadline.
+SETTLE_GRACE = timedelta(seconds=20)
 VERDICTS = {
     OrderStatus.FILLED: LegVerdict.FILLED,
     OrderStatus.DENIED: LegVerdict.DENIED,
@@ -112,6 +115,12 @@ def _without_trading(
         late = (completion.answered_at - turn.deadline_at).total_seconds()
         return TurnOutcome.LATE, f"answered {late:.1f} s after the deadline"
     started = Order.objects.filter(turn_key=turn.turn_key).exists()
+    is_wall = round_.competition.clock == ClockKind.WALL
+    if is_wall and not started and timezone.now() > turn.deadline_at + SETTLE_GRACE:
+        return (
+            TurnOutcome.LATE,
+            "answered in time, but the arena was interrupted until after the deadline",
+        )
     if not started and book_state(round_.competition.opened_book.pk) != BookState.RUNNING:
         return TurnOutcome.CANCELLED, "the season was no longer running when the answer came"
     return None, ""

@@ -8,13 +8,15 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from competitions.models import Competition, Round, Turn
+from competitions.models import Competition, Lease, Round, Turn
 from competitions.models.competitions import ClockKind, CompetitionStatus
 from competitions.models.rounds import TurnOutcome, TurnState
 from competitions.services.rounds import finish_round
 from competitions.services.settling import settle_without_answer
 
 CAPTURE_SECONDS = 15
+# Prefix of the lease that says who opens a season's rounds.
+DRIVE = "drive:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,21 @@ def _end_unanswered(round_: Round, *, now: datetime) -> None:
             reason="no answer by the round's deadline",
             now=now,
         )
+
+
+def free_turns(*, now: datetime) -> int:
+    """Free the unsettled turns of seasons that no driver holds, and return how many.
+
+    Only for a process that knows itself to be the one that plays turns: the one-process arena at its start.
+    """
+    driven = [
+        UUID(name.removeprefix(DRIVE))
+        for name in Lease.objects.filter(name__startswith=DRIVE, until__gte=now).values_list(
+            "name", flat=True
+        )
+    ]
+    held = Turn.objects.unsettled().filter(lease_until__gte=now)
+    return held.exclude(round__competition__in=driven).update(lease_until=None)
 
 
 def resume_rounds(competition: Competition, *, now: datetime) -> LeftOver:
