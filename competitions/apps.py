@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from marketdata.append_only import install_triggers
 
 
 class CompetitionsConfig(AppConfig):
@@ -9,3 +12,6 @@ class CompetitionsConfig(AppConfig):
     name = "competitions"
     label = "competitions"
     verbose_name = "Competitions"
+
+    def ready(self) -> None:
+        post_migrate.connect(install_triggers, sender=self)
