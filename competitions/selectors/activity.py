@@ -10,13 +10,13 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 
-from competitions.models.rounds import Leg, LegVerdict, Turn, TurnState
+from competitions.models.rounds import Leg, LegVerdict, Turn, TurnOutcome, TurnState
 from competitions.selectors.market import ClosingMarks
 from competitions.selectors.seasons import Entrant, Grid, Season
 from competitions.selectors.shown import shown
 from trading.models import Fill, Position
 
-FEED_LENGTH = 24
+FEED_LENGTH = 16
 TRADES_LENGTH = 20
 SUMMARY_LIMIT = 600
 REASONING_LIMIT = 1_500
@@ -94,16 +94,32 @@ def turn_rows() -> QuerySet[Turn]:
 def feed_of(
     season: Season, *, entrant: Entrant | None = None, limit: int = FEED_LENGTH
 ) -> tuple[TurnView, ...]:
-    """Return the latest settled turns, newest first. Queries at most four times."""
+    """Return the latest settled turns, newest first. Queries at most four times.
+
+    Without ``entrant`` a turn that was skipped is told only once for each participant.
+    """
     turns = turn_rows().filter(round__competition=season.competition, state=TurnState.SETTLED)
+    ordered = turns.order_by("-round__number", "-settled_at", "-participant__ordinal")
     if entrant is not None:
-        turns = turns.filter(participant_id=entrant.id)
-    else:
-        # Bounds the scan: this many rounds hold enough turns.
-        rounds = 2 + limit // max(1, len(season.entrants))
-        turns = turns.filter(round__number__gt=season.competition.round_count - rounds)
-    ordered = turns.order_by("-round__number", "-settled_at", "-participant__ordinal")[:limit]
-    return tuple(turn_view(season, turn) for turn in ordered)
+        own = ordered.filter(participant_id=entrant.id)[:limit]
+        return tuple(turn_view(season, turn) for turn in own)
+    # Bounds the scan: this many rounds hold enough turns.
+    rounds = 2 + 2 * limit // max(1, len(season.entrants))
+    recent = ordered.filter(round__number__gt=season.competition.round_count - rounds)
+    told = _without_repeats(recent[: 2 * limit])
+    return tuple(turn_view(season, turn) for turn in told[:limit])
+
+
+def _without_repeats(turns: Iterable[Turn]) -> list[Turn]:
+    skipped: set[object] = set()
+    kept = []
+    for turn in turns:
+        if turn.outcome == TurnOutcome.SKIPPED:
+            if turn.participant_id in skipped:
+                continue
+            skipped.add(turn.participant_id)
+        kept.append(turn)
+    return kept
 
 
 def turn_view(season: Season, turn: Turn) -> TurnView:

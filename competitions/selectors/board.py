@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
-from competitions.models.rounds import Turn, TurnState
+from django.db.models import F
+
+from competitions.models import Competition
+from competitions.models.rounds import Turn, TurnOutcome, TurnState
 from competitions.selectors.seasons import Entrant, Season
 from competitions.selectors.shown import shown
 from trading.models import Standing
@@ -69,36 +73,40 @@ def board_of(season: Season) -> Board:
     """Return the leaderboard. Queries twice: standings, last turns."""
     if season.competition.book_id is None:
         return Board(tuple(_unstarted(season)), closed_rounds=0, at=None)
-    standings = list(Standing.objects.filter(account__book_id=season.competition.book_id))
-    last = _last_turns(season)
-    standings.sort(key=lambda row: (-row.equity, season.by_account[row.account_id].ordinal))
-    closed = max((row.number for row in standings), default=0)
-    ranks = _ranks(season, standings) if closed else {}
+    found = Standing.objects.filter(account__book_id=season.competition.book_id)
+    entered = [(season.by_account[row.account_id], row) for row in found]
+    entered.sort(key=lambda pair: (-pair[1].equity, pair[0].ordinal))
+    last = last_turns([season.competition])
+    ranks = ranks_of(entered, idle_among(last))
+    closed = max((row.number for _, row in entered), default=0)
     rows = tuple(
-        _row(
-            season.by_account[standing.account_id],
-            standing,
-            rank=ranks.get(standing.account_id),
-            last=last.get(season.by_account[standing.account_id].id),
-        )
-        for standing in standings
+        _row(entrant, standing, rank=ranks.get(entrant.id), last=last.get(entrant.id))
+        for entrant, standing in entered
     )
-    return Board(rows, closed, max((row.at for row in standings), default=None))
+    return Board(rows, closed, max((row.at for _, row in entered), default=None))
 
 
-def _ranks(season: Season, standings: Iterable[Standing]) -> dict[object, int]:
-    """Return places from 1; equal equity shares one. Baselines are ranked only when they are among themselves."""
-    rated = [
-        standing
-        for standing in standings
-        if season.model_count == 0 or not season.by_account[standing.account_id].is_baseline
-    ]
-    ranks: dict[object, int] = {}
-    for place, standing in enumerate(rated, start=1):
-        before = rated[place - 2] if place > 1 else None
-        is_tie = before is not None and before.equity == standing.equity
-        ranks[standing.account_id] = ranks[before.account_id] if before and is_tie else place
+def ranks_of(
+    entered: Sequence[tuple[Entrant, Standing]], idle: Collection[UUID]
+) -> dict[UUID, int]:
+    """Return places from 1 by participant id; ``entered`` is sorted, equal equity shares a place.
+
+    Models are ranked among themselves, and those that sit out (``idle``) are not; where no model plays,
+    the baselines are ranked. Nobody is before the first closed round.
+    """
+    played = [pair for pair in entered if pair[1].number > 0 and pair[0].id not in idle]
+    rated = [pair for pair in played if not pair[0].is_baseline] or played
+    ranks: dict[UUID, int] = {}
+    for place, (entrant, standing) in enumerate(rated, start=1):
+        before, ahead = rated[place - 2] if place > 1 else (None, None)
+        is_tie = ahead is not None and ahead.equity == standing.equity
+        ranks[entrant.id] = ranks[before.id] if before is not None and is_tie else place
     return ranks
+
+
+def idle_among(last: Mapping[UUID, LastTurn]) -> set[UUID]:
+    """Return the participants who sat out the latest round, for want of a key for example."""
+    return {key for key, turn in last.items() if turn.outcome == TurnOutcome.SKIPPED}
 
 
 def _row(
@@ -150,13 +158,12 @@ def _unstarted(season: Season) -> Iterable[BoardRow]:
         )
 
 
-def _last_turns(season: Season) -> dict[object, LastTurn]:
-    """Return each participant's latest settled turn of the last two rounds."""
-    competition = season.competition
+def last_turns(competitions: Sequence[Competition]) -> dict[UUID, LastTurn]:
+    """Return each participant's latest settled turn of the last two rounds. Queries once."""
     turns = (
         Turn.objects.filter(
-            round__competition=competition,
-            round__number__gte=competition.round_count - 1,
+            round__competition__in=competitions,
+            round__number__gte=F("round__competition__round_count") - 1,
             state=TurnState.SETTLED,
         )
         .order_by("round__number")

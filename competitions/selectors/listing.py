@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from competitions.models import Competition, Participant
 from competitions.models.competitions import CompetitionStatus
+from competitions.selectors.board import idle_among, last_turns, ranks_of
 from competitions.selectors.chart import Chart, ChartView
 from competitions.selectors.season_page import chart_of
 from competitions.selectors.seasons import (
@@ -128,26 +129,27 @@ def _rosters(rows: Sequence[Competition]) -> Mapping[UUID, list[Entrant]]:
 def _places(
     rows: Sequence[Competition], rosters: Mapping[UUID, list[Entrant]]
 ) -> Mapping[UUID, list[Place]]:
-    """Return each competition's leaderboard, models before baselines where both take part."""
+    """Return each competition's leaderboard, those with a rank first. Queries twice."""
     standings = {
         row.account_id: row for row in Standing.objects.filter(account__book__competition__in=rows)
     }
-    return {row.pk: list(_ranked(rosters[row.pk], standings)) for row in rows}
+    idle = idle_among(last_turns(rows))
+    return {row.pk: list(_ranked(rosters[row.pk], standings, idle)) for row in rows}
 
 
-def _ranked(roster: Iterable[Entrant], standings: Mapping[UUID, Standing]) -> Iterable[Place]:
+def _ranked(
+    roster: Iterable[Entrant], standings: Mapping[UUID, Standing], idle: Collection[UUID]
+) -> Iterable[Place]:
     entered = [
         (entrant, standings[entrant.account_id])
         for entrant in roster
         if entrant.account_id in standings
     ]
-    has_models = any(not entrant.is_baseline for entrant, _ in entered)
-    entered.sort(key=lambda pair: (has_models and pair[0].is_baseline, -pair[1].equity))
-    for place, (entrant, row) in enumerate(entered, start=1):
-        is_ranked = row.number > 0 and not (has_models and entrant.is_baseline)
-        yield Place(
-            place if is_ranked else None, entrant, row.equity, row.equity / row.start_capital - 1
-        )
+    entered.sort(key=lambda pair: (-pair[1].equity, pair[0].ordinal))
+    ranks = ranks_of(entered, idle)
+    entered.sort(key=lambda pair: ranks.get(pair[0].id, len(entered) + 1))
+    for entrant, row in entered:
+        yield Place(ranks.get(entrant.id), entrant, row.equity, row.equity / row.start_capital - 1)
 
 
 def _sparks(

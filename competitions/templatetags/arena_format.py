@@ -131,7 +131,7 @@ def _pn(value: Decimal | None, text: str, way: str) -> SafeString:
 @register.filter
 def plain(value: Decimal | int | None) -> str:
     """Return the exact value for machines: no separators, no exponent; empty when unknown."""
-    return "" if value is None else f"{value:f}"
+    return "" if value is None else f"{Decimal(value):f}"
 
 
 @register.filter

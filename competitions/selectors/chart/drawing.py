@@ -23,7 +23,24 @@ LABEL_STEP = 5.6
 MAX_LABELS = 15
 LABELLED_TICKS = 5
 MIN_BREAK = 0.5
-_STEPS = (60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
+_STEPS = (
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1_800,
+    3_600,
+    7_200,
+    10_800,
+    21_600,
+    43_200,
+    86_400,
+)
 _DAYS = (2, 3, 7, 14, 28, 91, 182, 365)
 
 
@@ -125,7 +142,7 @@ def draw(series: Series, view: ChartView) -> Chart:
     ranked = sorted(lines, key=lambda line: (-line.points[-1][1], line.entrant.ordinal))
     valued = [(line, _values(line, series, view)) for line in ranked]
     y_steps, scale = _scale(series, view, valued)
-    leader = next((line for line in ranked if not line.entrant.is_baseline), ranked[0])
+    leader = _rated(ranked, series)[0]
     return Chart(
         view=view,
         is_empty=False,
@@ -143,6 +160,12 @@ def draw(series: Series, view: ChartView) -> Chart:
         rounds=series.rounds,
         points=max(len(line.points) for line in lines),
     )
+
+
+def _rated(ranked: Sequence[Line], series: Series) -> Sequence[Line]:
+    """Return the lines that lead or fall: models that moved, else baselines that did, else all."""
+    moved = [line for line in ranked if any(equity != series.capital for _, equity in line.points)]
+    return [line for line in moved if not line.entrant.is_baseline] or moved or ranked
 
 
 def _empty(view: ChartView) -> Chart:
@@ -171,7 +194,8 @@ def _scale(series: Series, view: ChartView, valued: Valued) -> tuple[list[float]
     low, high = min([*values, reference]), max([*values, reference])
     least = 0.2 if view.unit == "pct" else float(series.capital) * 0.002
     if high - low < least:
-        low, high = low - least / 2, high + least / 2
+        missing = (least - (high - low)) / 2
+        low, high = low - missing, high + missing
     margin = (high - low) * 0.04
     low, high = low - margin, high + margin
     return _steps(low, high, LABELLED_TICKS), _Scale(series.start, series.end, low, high)
@@ -207,7 +231,8 @@ def _x_ticks(scale: _Scale) -> list[Tick]:
     for index, at in enumerate(places):
         moment = datetime.fromtimestamp(at, tz=UTC)
         is_day = step >= 86_400 or (moment.hour == 0 and moment.minute == 0)
-        label = f"{moment:%-d %b}" if is_day else f"{moment:%H:%M}"
+        fine = f"{moment:%H:%M:%S}" if step < 60 else f"{moment:%H:%M}"
+        label = f"{moment:%-d %b}" if is_day else fine
         anchor = "start" if scale.x(at) < 3 else "middle"
         ticks.append(Tick(_percent(scale.x(at)), label, is_wide=index % 2 == 1, anchor=anchor))
     return ticks
@@ -301,8 +326,7 @@ def _drawdown(
 ) -> Drawdown | None:
     falls = {line.entrant.id: _falls(line) for line in ranked}
     depth = {key: min(value for _, value in points) for key, points in falls.items()}
-    models = [line for line in ranked if not line.entrant.is_baseline] or list(ranked)
-    deepest = sorted(models, key=lambda line: depth[line.entrant.id])[:2]
+    deepest = sorted(_rated(ranked, series), key=lambda line: depth[line.entrant.id])[:2]
     worst = deepest[0]
     low = min(depth[worst.entrant.id], -0.1) * 1.08
     pane = _Scale(series.start, series.end, low, 0.0, DRAWDOWN_TOP, DRAWDOWN_BOTTOM)
