@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side
 from trading.domain.outcome import OrderStatus as Status
@@ -17,22 +18,62 @@ from trading.models import Account, Fill, Order, Position, Posting
 from trading.models.positions import PositionStatus
 from trading.selectors.tape import marks_at
 
+POSITION_FIELDS = (
+    "symbol",
+    "status",
+    "is_long",
+    "quantity",
+    "entry_cost",
+    "leverage",
+    "entered_quantity",
+    "entered_cost",
+    "exited_quantity",
+    "exited_proceeds",
+    "realised",
+    "fees",
+    "funding",
+    "stop_loss",
+    "take_profit",
+    "invalidation",
+    "opened_at",
+    "closed_at",
+)
 
-def load_state(account: Account, marks: Mapping[str, Decimal]) -> AccountState:
-    """Return the account for the engine at ``marks``. Queries four times; lock the account first when something follows from it."""
+
+def load_state(
+    account: Account, marks: Mapping[str, Decimal], *, is_numbered: bool = True
+) -> AccountState:
+    """Return the account for the engine at ``marks``. Queries three times; lock the account first when something follows from it.
+
+    ``is_numbered`` False leaves out the numbers of the next fill and holding, and a query, where nothing will be filled.
+    """
     positions = Position.objects.open().filter(account=account)
     orders = Order.objects.unfinished().filter(account=account).order_by("market_at", "id")
-    last_position = Position.objects.filter(account=account).aggregate(seq=Max("seq"))["seq"]
-    last_fill = Fill.objects.filter(account=account).aggregate(seq=Max("seq"))["seq"]
+    next_position, next_fill = _next_numbers(account) if is_numbered else (1, 1)
     return AccountState(
         ordinal=account.ordinal,
         wallet=account.wallet,
         positions={row.symbol: position_state(row) for row in positions},
         orders={row.client_order_id: order_state(row) for row in orders},
         marks=dict(marks),
-        next_position=(last_position or 0) + 1,
-        next_fill=(last_fill or 0) + 1,
+        next_position=next_position,
+        next_fill=next_fill,
     )
+
+
+def _next_numbers(account: Account) -> tuple[int, int]:
+    positions = Position.objects.filter(account=OuterRef("pk")).order_by("-seq")
+    fills = Fill.objects.filter(account=OuterRef("pk")).order_by("-seq")
+    position, fill = (
+        Account.objects.filter(pk=account.pk)
+        .annotate(
+            last_position=Subquery(positions.values("seq")[:1]),
+            last_fill=Subquery(fills.values("seq")[:1]),
+        )
+        .values_list("last_position", "last_fill")
+        .get()
+    )
+    return (position or 0) + 1, (fill or 0) + 1
 
 
 def with_tape_marks(
@@ -123,13 +164,19 @@ def save_outcome(
 
 def save_positions(account: Account, positions: Iterable[PositionState]) -> None:
     """Write holdings, the closed ones first so that at most one of a symbol is open at any time."""
-    for position in sorted(positions, key=lambda held: held.seq):
-        Position.objects.update_or_create(
-            account=account, seq=position.seq, defaults=_position_fields(position)
-        )
+    rows = [
+        Position(account=account, seq=position.seq, **_position_fields(position))
+        for position in sorted(positions, key=lambda held: held.seq)
+    ]
+    Position.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["account", "seq"],
+        update_fields=POSITION_FIELDS,
+    )
 
 
-def _position_fields(position: PositionState) -> dict[str, object]:
+def _position_fields(position: PositionState) -> dict[str, Any]:
     return {
         "symbol": position.symbol,
         "status": PositionStatus.CLOSED if position.is_closed else PositionStatus.OPEN,

@@ -33,7 +33,7 @@ def set_exits(
     if quote is None:
         return Denial(DenialCode.NO_QUOTE, {"symbol": wish.symbol[:32]})
     outcome = step(
-        load_state(account, {quote.symbol: quote.mark}),
+        load_state(account, {quote.symbol: quote.mark}, is_numbered=False),
         ExitsSet(market_at, wish.symbol, wish.exits),
         book.frozen_rules(),
     )

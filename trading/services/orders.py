@@ -139,7 +139,7 @@ def _accept(
         known.account = account
         return known
     rules = book.frozen_rules()
-    state = load_state(account, marks)
+    state = load_state(account, marks, is_numbered=False)
     state = with_tape_marks(
         state, book.pk, tape_position=slip.tape_position, known=[quote.symbol] if quote else ()
     )
