@@ -18,6 +18,7 @@ from trading.models.books import Venue
 from trading.models.orders import OrderCause
 
 numbers = count(1)
+MARKS = {"XUSDT": D(100), "YUSDT": D(100), "ZUSDT": D(100)}
 
 
 def make_book(*, accounts: int = 1, capital: str = "10000", rules: BookRules | None = None) -> Book:
@@ -59,13 +60,13 @@ def place(
     slip: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Order:
-    """Place an order through all three steps."""
+    """Place an order through all three steps; other positions are marked at 100 unless told otherwise."""
     wish = Wish(action=WishAction(action), symbol=symbol, **fields)
     return services.place_order(
         account.pk,
         wish,
         market or quote("100", symbol),
-        marks=marks,
+        marks=MARKS if marks is None else marks,
         **order_fields(account, **(slip or {})),
     )
 

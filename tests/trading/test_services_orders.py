@@ -240,8 +240,9 @@ def test_marks_of_other_positions_come_from_the_caller_or_off_the_tape():
     place(account, "OPEN_LONG", symbol="YUSDT", quantity=D(50), leverage=5)
     position = tell(book, quote("40", "YUSDT"), quote("100"), quote("60", "YUSDT"))
 
-    def free_at(**given) -> str:
-        order = place(account, "OPEN_LONG", quantity=D(90), leverage=1, **given)
+    def free_at(marks=(), **given) -> str:
+        marks = dict(marks)
+        order = place(account, "OPEN_LONG", quantity=D(90), leverage=1, marks=marks, **given)
         return order.denial_context["free"]
 
     # At 60 the position lost 2000: equity 10000 - 2.5 - 2000, margin 3000/5, free 7397.5
@@ -263,7 +264,7 @@ def test_a_paused_book_lets_out_but_not_in(state: BookState):
         {"state": state.value},
     )
     assert place(account, "REDUCE", quantity=D(1)).status == OrderStatus.FILLED
-    assert place(account, "CLOSE").status == OrderStatus.FILLED
+    assert place(account, "CLOSE", marks={}).status == OrderStatus.FILLED
 
 
 def test_a_decision_of_an_older_epoch_opens_nothing():
@@ -353,4 +354,13 @@ def test_a_symbol_with_a_largest_order_is_closed_by_hand_in_pieces():
     place(account, "OPEN_LONG", quantity=D(2))
     assert place(account, "CLOSE").denial_code == "ABOVE_MAX_QUANTITY"
     assert place(account, "REDUCE", quantity=D(3)).status == OrderStatus.FILLED
-    assert place(account, "CLOSE").status == OrderStatus.FILLED
+    assert place(account, "CLOSE", marks={}).status == OrderStatus.FILLED
+
+
+def test_without_the_marks_of_its_positions_an_account_opens_nothing_but_gets_out():
+    account = account_of(make_book())
+    place(account, "OPEN_LONG", symbol="YUSDT", quantity=D(1))
+    place(account, "OPEN_LONG", quantity=D(1))
+    refused = place(account, "OPEN_LONG", quantity=D(1), marks={})
+    assert (refused.denial_code, refused.denial_context) == ("NO_QUOTE", {"symbol": "YUSDT"})
+    assert place(account, "CLOSE", marks={}).status == OrderStatus.FILLED

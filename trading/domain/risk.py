@@ -119,8 +119,8 @@ def check_order(
 ) -> OrderCheck:
     """Look at every rule; the first one broken makes the denial.
 
-    ``state`` needs the marks of its other open positions; the symbol's own mark is the quote's. An order that only reduces is never
-    refused for margin. One that opens must leave free margin at or above zero after its fill, fee and spread paid.
+    ``state`` needs the marks of its other open positions, but not for a reduce-only order; the symbol's own mark is the quote's. An
+    order that only reduces is never refused for margin. One that opens must leave free margin at or above zero after its fill, fee and spread paid.
     """
     spec = rules.find_spec(intent.symbol)
     if spec is None:
@@ -133,6 +133,8 @@ def check_order(
     basic = list(_size_rules(intent, spec, rules, price))
     if intent.quantity <= 0 or intent.leverage < 1:
         return _verdict(basic, price, ZERO)
+    if intent.reduce_only:
+        return _verdict([*basic, *_reduce_only_rules(state, intent)], price, ZERO)
     view = _project(state, intent, quote=quote, rules=rules, price=price)
     verdicts = [*basic, *_shape_rules(view), *_margin_rules(view)]
     return _verdict(verdicts, price, view.reserve)
@@ -286,8 +288,6 @@ def _execution(
 
 def _shape_rules(view: _Projection) -> Iterator[Verdict]:
     """Yield the rules on what the position becomes."""
-    if view.intent.reduce_only:
-        yield from _reduce_only_rules(view)
     if not view.opening:
         return
     is_long = view.intent.side is Side.BUY
@@ -323,19 +323,30 @@ def _shape_rules(view: _Projection) -> Iterator[Verdict]:
     yield _exits_rule(view, is_long=is_long)
 
 
-def _reduce_only_rules(view: _Projection) -> Iterator[Verdict]:
-    closable = abs(view.held) if view.held * view.intent.side.sign < 0 else ZERO
-    asked, held = figure(view.intent.quantity), figure(closable)
+def _reduce_only_rules(state: AccountState, intent: OrderIntent) -> Iterator[Verdict]:
+    """Yield the rules on an order that may only close what other orders do not close already; it needs no marks."""
+    held_quantity = state.quantity(intent.symbol)
+    waiting = sum(
+        (
+            order.remaining
+            for order in state.orders.values()
+            if order.symbol == intent.symbol and order.side is intent.side
+        ),
+        ZERO,
+    )
+    against = held_quantity * intent.side.sign < 0
+    closable = max(abs(held_quantity) - waiting, ZERO) if against else ZERO
+    asked, held = figure(intent.quantity), figure(closable)
     yield _rule(
         DenialCode.NO_POSITION,
         closable > 0,
         limit="a position",
         value=held,
-        symbol=view.intent.symbol,
+        symbol=intent.symbol,
     )
     yield _rule(
         DenialCode.REDUCE_ONLY_WOULD_INCREASE,
-        view.intent.quantity <= closable,
+        intent.quantity <= closable,
         limit=held,
         value=asked,
         asked=asked,

@@ -161,6 +161,9 @@ def _intent(
         return unknown_symbol(wish.symbol, rules)
     if quote is None:
         return Denial(DenialCode.NO_QUOTE, {"symbol": wish.symbol})
+    unmarked = sorted(set(state.positions) - set(state.marks))
+    if wish.opens and unmarked:
+        return Denial(DenialCode.NO_QUOTE, {"symbol": unmarked[0]})
     return size_instruction(state, wish, quote, rules)
 
 
