@@ -1,0 +1,92 @@
+"""Makes seasons in the database of the environment and tells their figures: ``python -m tests.season_script``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import django
+
+ALL_SYMBOLS = "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,DOGEUSDT,ADAUSDT"
+
+
+def make(options: argparse.Namespace) -> None:
+    from tests.builders import import_market, make_main_season
+
+    paths = sorted(options.candles.glob("*-1m.*"))
+    feed = import_market(paths)
+    make_main_season(
+        options.slug,
+        feed,
+        options.url,
+        symbols=options.symbols.split(","),
+        max_rounds=options.rounds,
+        interval_seconds=options.interval,
+        deadline_seconds=options.deadline,
+        timeframes=options.timeframes.split(","),
+        **({"starts_at": None} if options.earliest else {}),
+    )
+
+
+def facts(options: argparse.Namespace) -> None:
+    json.dump(facts_of(options.slug), sys.stdout)
+
+
+def facts_of(slug: str) -> dict[str, Any]:
+    """Return counts of what happened in a season, with its digest and what verifying it finds."""
+    from agents.models import Completion
+    from competitions.models import Competition, Leg, Turn
+    from competitions.services.verifying import verify_season
+    from trading.models import Order
+
+    season = Competition.objects.get(slug=slug)
+    turns = Turn.objects.filter(round__competition=season)
+    outcomes = Counter(turns.values_list("participant__slug", "outcome"))
+    report = verify_season(season)
+    assert season.book is not None
+    keys = Completion.objects.filter(turn_key__startswith=f"{season.book.code}-")
+    orders = Order.objects.filter(account__book=season.book)
+    return {
+        "status": season.status,
+        "rounds": season.rounds.filter(state="CLOSED").count(),
+        "turns": turns.count(),
+        "unsettled": turns.unsettled().count(),
+        "outcomes": {f"{slug} {outcome}": count for (slug, outcome), count in outcomes.items()},
+        "denied": Leg.objects.filter(turn__in=turns, verdict="DENIED").count(),
+        "completions": Counter(keys.values_list("status", flat=True)),
+        "fills": orders.filter(status="FILLED").count(),
+        "unfinished": orders.unfinished().count(),
+        "digest": season.season_digest,
+        "contract": season.contract_hash,
+        "problems": report.problems,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    making = commands.add_parser("make")
+    making.add_argument("slug")
+    making.add_argument("candles", type=Path)
+    making.add_argument("url")
+    making.add_argument("--rounds", type=int, default=6)
+    making.add_argument("--interval", type=int, default=300)
+    making.add_argument("--deadline", type=int, default=60)
+    making.add_argument("--timeframes", default="1m,5m")
+    making.add_argument("--symbols", default=ALL_SYMBOLS)
+    making.add_argument("--earliest", type=int, default=0, help="1: start where the candles allow")
+    making.set_defaults(work=make)
+    telling = commands.add_parser("facts")
+    telling.add_argument("slug")
+    telling.set_defaults(work=facts)
+    options = parser.parse_args()
+    django.setup()
+    options.work(options)
+
+
+if __name__ == "__main__":
+    main()
