@@ -1,0 +1,141 @@
+"""Many threads at one account and one book, on a database that lets them run at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+from django.db import connections
+
+from tests.trading.builders import T0, D, at, quote
+from tests.trading.ledger import MARKS, account_of, make_book, order_fields, place
+from trading import services
+from trading.domain.intents import Wish, WishAction
+from trading.domain.margin import account_figures
+from trading.models import Fill, OperatorAct, Order
+from trading.models.books import ActKind, BookState
+from trading.models.orders import OrderStatus
+from trading.selectors import check_invariants, open_positions
+from trading.services.accounts import load_state
+
+THREADS = 20
+Result = TypeVar("Result")
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="one writer at a time anyway"),
+]
+
+
+@pytest.fixture
+def together() -> Callable[[list[Callable[[], Result]]], list[Result]]:
+    """Return a function that starts all calls at the same moment, each in a thread, and returns what they return."""
+
+    def run(calls: list[Callable[[], Result]]) -> list[Result]:
+        barrier = threading.Barrier(len(calls))
+
+        def go(call: Callable[[], Result]) -> Result:
+            barrier.wait(10)
+            try:
+                return call()
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(go, calls))
+
+    return run
+
+
+def ask(account, number: int, **fields) -> Callable[[], Order]:
+    """Return a call that buys 15 at 100, 1x: 1500.75 of 10000, so that six fit."""
+    slip = order_fields(account, client_order_id=f"race-{number}", **fields)
+    wish = Wish(action=WishAction.OPEN_LONG, symbol="XUSDT", quantity=D(15), leverage=1)
+    return lambda: services.place_order(account.pk, wish, quote("100"), marks=MARKS, **slip)
+
+
+def test_twenty_threads_never_overspend_one_margin(together):
+    book = make_book()
+    account = account_of(book)
+    orders = together([ask(account, number) for number in range(THREADS)])
+    filled = [order for order in orders if order.status == OrderStatus.FILLED]
+    assert len(filled) == 6
+    assert {order.denial_code for order in orders if order not in filled} == {"INSUFFICIENT_MARGIN"}
+    account.refresh_from_db()
+    figures = account_figures(load_state(account, MARKS))
+    assert figures.free_margin == D("995.5")  # 10000 - 6 * 1500.75
+    assert check_invariants(book) == []
+
+
+def test_one_order_from_twenty_threads_is_one_order(together):
+    book = make_book()
+    account = account_of(book)
+    orders = together([ask(account, 1) for _ in range(THREADS)])
+    assert len({order.pk for order in orders}) == 1
+    assert Fill.objects.count() == 1
+    assert check_invariants(book) == []
+
+
+def test_nothing_opens_after_a_pause_was_acknowledged(together):
+    book = make_book(accounts=THREADS)
+    acknowledged = threading.Event()
+    late: list[Order] = []
+
+    def pause() -> None:
+        services.change_state(
+            book.pk, to=BookState.PAUSED, kind=ActKind.PAUSE, actor="op", market_at=T0, now=T0
+        )
+        acknowledged.set()
+
+    def trade(account) -> Callable[[], None]:
+        def go() -> None:
+            for number in range(5):
+                is_late = acknowledged.is_set()
+                order = ask(account, account.ordinal * 10 + number)()
+                if is_late and order.status != OrderStatus.DENIED:
+                    late.append(order)
+
+        return go
+
+    together([pause, *(trade(account) for account in book.accounts.all())])
+    assert late == []
+    assert Order.objects.filter(denial_code="BOOK_NOT_RUNNING").exists()
+    assert check_invariants(book) == []
+
+
+def test_two_emergency_closes_at_once_are_one(together):
+    book = make_book(accounts=4)
+    for account in book.accounts.all():
+        place(account, "OPEN_LONG", quantity=D(2))
+        place(account, "OPEN_SHORT", symbol="YUSDT", quantity=D(1))
+    quotes = {symbol: quote("100", symbol) for symbol in MARKS}
+
+    def close() -> list[services.CloseResult]:
+        return services.close_all(book.pk, quotes, actor="op", market_at=at(1), now=at(1))
+
+    results = together([close, close, close])
+    assert all(line.is_closed for lines in results for line in lines)
+    assert not open_positions(book).exists()
+    assert Fill.objects.count() == 16
+    assert OperatorAct.objects.count() == 1
+    assert check_invariants(book) == []
+
+
+def test_equity_is_recorded_while_accounts_trade(together):
+    book = make_book(accounts=8)
+    marks = {"XUSDT": D(101)}
+
+    def record(number: int) -> Callable[[], object]:
+        return lambda: services.record_equity(
+            book.pk, number=number, at=at(number), marks=marks, now=T0
+        )
+
+    trades = [ask(account, account.ordinal) for account in book.accounts.all()]
+    together([*trades, record(1), record(1), *trades])
+    services.record_equity(book.pk, number=2, at=at(2), marks=marks, now=T0)
+    assert Fill.objects.count() == 8
+    assert check_invariants(book) == []
