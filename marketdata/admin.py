@@ -99,6 +99,10 @@ class InstrumentAdmin(admin.ModelAdmin[Instrument]):
 class FeedForm(forms.ModelForm[Feed]):
     """Refuses a replay of candles that nobody imported, and a second market under one source."""
 
+    base_url = forms.URLField(
+        required=False, assume_scheme="https", help_text=Feed._meta.get_field("base_url").help_text
+    )
+
     class Meta:
         model = Feed
         fields: ClassVar[list[str]] = [

@@ -17,6 +17,8 @@ from marketdata.services import CandleFileError, ImportReport, add_known_instrum
 from marketdata.services.candle_files import is_candle_file
 
 SHOWN_GAPS = 3
+# A file or a pipe has no width: nothing is cut.
+PIPED_WIDTH = 200
 
 
 class Command(BaseCommand):
@@ -46,7 +48,9 @@ class Command(BaseCommand):
             )
         # Rich ends its lines itself.
         self.stdout.ending = ""
-        console = Console(file=cast("IO[str]", self.stdout), soft_wrap=True)
+        console = Console(file=cast("IO[str]", self.stdout))
+        if not console.is_terminal:
+            console.width = PIPED_WIDTH
         reports: list[ImportReport] = []
         failures = 0
         with _bar(console) as bar:
@@ -106,14 +110,13 @@ def _import(
 
 def _summary(reports: list[ImportReport]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="")
-    for name in ("file", "symbol", "timeframe", "from (UTC)", "to (UTC)"):
+    for name in ("symbol", "timeframe", "from (UTC)", "to (UTC)"):
         table.add_column(name, no_wrap=True)
     for name in ("rows", "new"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("gaps")
     for report in reports:
         table.add_row(
-            report.path.name,
             report.symbol,
             str(report.timeframe),
             f"{report.first_open:%Y-%m-%d %H:%M}",
