@@ -129,10 +129,9 @@ class RosterFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
     def clean(self) -> None:
         """Give places to those without one, and refuse an empty roster and doubles."""
-        super().clean()
-        kept = [form for form in self.forms if self._is_kept(form)]
         if any(self.errors):
             return
+        kept = [form for form in self.forms if self._is_kept(form)]
         if not kept:
             raise forms.ValidationError("a competition needs at least one participant, found none")
         self._give_places(kept)
@@ -142,6 +141,7 @@ class RosterFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             raise forms.ValidationError(
                 f"each participant needs an address of its own, found {', '.join(doubles)} twice"
             )
+        super().clean()
 
     def _is_kept(self, form: forms.ModelForm[Participant]) -> bool:
         entered = getattr(form, "cleaned_data", {})

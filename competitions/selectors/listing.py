@@ -143,7 +143,7 @@ def _ranked(
     entered = [
         (entrant, standings[entrant.account_id])
         for entrant in roster
-        if entrant.account_id in standings
+        if entrant.account_id is not None and entrant.account_id in standings
     ]
     entered.sort(key=lambda pair: (-pair[1].equity, pair[0].ordinal))
     ranks = ranks_of(entered, idle)

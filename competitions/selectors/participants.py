@@ -67,7 +67,7 @@ def find_entrant(season: Season, slug: str) -> Entrant | None:
 def participant_page(season: Season, entrant: Entrant) -> ParticipantPage:
     """Return a participant's page. Queries about fifteen times."""
     board = board_of(season)
-    standing = Standing.objects.filter(account_id=entrant.account_id).first()
+    standing = Standing.objects.filter(account__participant=entrant.id).first()
     holders = holdings_of(season, closing_marks(season), order=[entrant]).holders
     return ParticipantPage(
         season=season,

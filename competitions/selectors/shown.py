@@ -22,14 +22,17 @@ def shown(text: str, *, limit: int | None = None) -> str:
 
 def spelled_out(text: str) -> str:
     """Return ``text`` with each invisible character named, as in ⟨U+202E⟩; for texts shown verbatim."""
-    return _INVISIBLE.sub(
-        lambda found: "" if found[0] == "\r" else f"⟨U+{ord(found[0]):04X}⟩", text
-    )
+    return _INVISIBLE.sub(_spell_out, text)
+
+
+def _spell_out(found: re.Match[str]) -> str:
+    character: str = found.group()
+    return "" if character == "\r" else f"⟨U+{ord(character):04X}⟩"
 
 
 def monogram(name: str) -> str:
     """Return two letters for narrow places: the initials of two words, or a word's first two."""
-    words = re.findall(r"[^\W_]+", shown(name))
+    words: list[str] = re.findall(r"[^\W_]+", shown(name))
     if not words:
         return "?"
     letters = words[0][0] + words[1][0] if len(words) > 1 else words[0][:2]

@@ -286,7 +286,7 @@ def _equity(turn: Turn) -> tuple[Decimal | None, Decimal | None]:
     """Return the account's equity at the close before the round and at the round's own."""
     number = turn.round.number
     rows = EquityPoint.objects.filter(
-        account_id=turn.participant.account_id, number__in=[number - 1, number]
+        account__participant=turn.participant_id, number__in=[number - 1, number]
     )
     found = dict(rows.values_list("number", "equity"))
     return found.get(number - 1), found.get(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import TypeVar, cast
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
@@ -29,22 +29,21 @@ DONE = {
     "resume": "goes on",
     "stop": "was stopped",
 }
-Params = ParamSpec("Params")
-View = Callable[Concatenate[HttpRequest, Params], HttpResponse]
+View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
-def operators_only(view: View[Params]) -> View[Params]:
+def operators_only(view: View) -> View:
     """Send strangers to the login page and refuse everybody who is no staff."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Params.args, **kwargs: Params.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         if not request.user.is_staff:
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
-    return guarded
+    return cast("View", guarded)
 
 
 @never_cache

@@ -1,0 +1,156 @@
+"""What is pushed makes of an old page the page that would be loaded now."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from django.utils import timezone
+
+from competitions.live import render
+from competitions.live.render import PIECES, render_pieces
+from competitions.models import Event
+from competitions.selectors.chart import ChartView
+from competitions.services import control
+from competitions.services.driving import drive
+from competitions.views import season as views
+from tests.competitions.played import play
+
+pytestmark = pytest.mark.django_db
+
+ALL = ChartView()
+
+
+class Elements(HTMLParser):
+    """Finds where each element with an id begins and ends."""
+
+    VOID = {"meta", "link", "input", "br", "img", "path", "line", "rect", "circle", "use"}
+
+    def __init__(self, body: str) -> None:
+        super().__init__(convert_charrefs=False)
+        self.lines = [0]
+        for line in body.splitlines(keepends=True):
+            self.lines.append(self.lines[-1] + len(line))
+        self.body, self.open, self.found = body, [], {}
+        self.feed(body)
+
+    def _at(self) -> int:
+        line, column = self.getpos()
+        return self.lines[line - 1] + column
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append((tag, dict(attrs).get("id"), self._at()))
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        while self.open:
+            name, key, start = self.open.pop()
+            if name == tag:
+                if key:
+                    self.found[key] = (start, self._at() + len(tag) + 3)
+                return
+
+
+def pushed(old: str, pieces) -> str:
+    """Return the page after the browser has put the pieces in place."""
+    for name, partial in pieces.items():
+        start, end = Elements(old).found[name]
+        body = re.fullmatch(r"<hx-partial [^>]*>(.*)</hx-partial>", partial, re.DOTALL)[1]
+        old = old[:start] + body + old[end:]
+    return old
+
+
+# What belongs to the browser: the live indicator, which it writes, and the socket, which it opens and closes.
+BROWSERS_OWN = re.compile(
+    r'<span class="live".*?</small></span>|<div id="socket".*?</div>', re.DOTALL
+)
+
+
+def blanked(page: str) -> str:
+    """Return the page without what a push does not carry, and without blanks between tags."""
+    return re.sub(r">\s+<", "><", BROWSERS_OWN.sub("", page))
+
+
+def page_of(client, address="/c/small/") -> str:
+    return client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("query", ["", "?range=24h&unit=usdt"])
+def test_page_before_and_pushed_pieces_make_the_fresh_page(client, query):
+    competition = play(rounds=2)
+    before = page_of(client, f"/c/small/{query}")
+    list(drive(competition, rounds=1))
+    assert Event.objects.filter(kind="round_complete").count() == 3
+
+    now = timezone.now()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views.timezone, "now", lambda: now)
+        after = page_of(client, f"/c/small/{query}")
+        view = ChartView.of(dict(part.split("=") for part in query[1:].split("&") if part))
+        pieces = render_pieces("small", [view], now=now)[view].pieces
+
+    assert blanked(before) != blanked(after)
+    assert blanked(pushed(before, pieces)) == blanked(after)
+
+
+@pytest.mark.parametrize("act", ["pause", "stop"])
+def test_an_operators_act_is_pushed_whole(client, act):
+    competition = play(rounds=1)
+    before = page_of(client)
+    if act == "pause":
+        control.pause_competition(
+            competition, actor="mara", reason="", after_round=False, now=timezone.now()
+        )
+    else:
+        control.stop_competition(competition, actor="mara", reason="x", now=timezone.now())
+
+    now = timezone.now()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views.timezone, "now", lambda: now)
+        after = page_of(client)
+        pieces = render_pieces("small", [ALL], now=now)[ALL].pieces
+
+    assert blanked(pushed(before, pieces)) == blanked(after)
+
+
+def test_every_piece_has_its_place_on_the_page(client):
+    play(rounds=1)
+
+    places = Elements(page_of(client)).found
+
+    assert set(PIECES) <= set(places)
+
+
+def test_pieces_carry_the_events_they_hold(client):
+    competition = play(rounds=1)
+
+    made = render_pieces("small", [ALL], now=timezone.now())[ALL]
+
+    assert made.seq == competition.event_seq
+    assert f'data-seq="{competition.event_seq}"' in made.pieces["pulse"]
+    assert list(made.pieces)[-1] == "pulse"
+
+
+def test_all_but_the_chart_is_rendered_once_for_all_views(monkeypatch):
+    play(rounds=1)
+    counted = []
+    real = render.render_to_string
+    monkeypatch.setattr(
+        render, "render_to_string", lambda name, *rest: counted.append(name) or real(name, *rest)
+    )
+
+    made = render_pieces(
+        "small", [ALL, ChartView("24h"), ChartView("all", "usdt")], now=timezone.now()
+    )
+
+    assert len(made) == 3
+    assert counted.count("competitions/_chart.html") == 3
+    assert counted.count("competitions/_board.html") == 1
+
+
+def test_no_competition_no_pieces():
+    assert render_pieces("nobody", [ALL], now=timezone.now()) == {}

@@ -1,0 +1,225 @@
+"""Setting up a competition in the admin: mistakes are told where they are made."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from competitions.models import Competition
+from competitions.models.competitions import CompetitionStatus
+from marketdata.admin_readonly import ReadOnlyAdmin
+from tests.builders import baselines, make_instruments, make_synthetic_feed, store_market
+from tests.competitions.played import make_draft, play
+
+pytestmark = pytest.mark.django_db
+
+ADD = "/admin/competitions/competition/add/"
+ALL_WRITTEN_BY_THE_SEASON = (
+    "round",
+    "turn",
+    "leg",
+    "gap",
+    "event",
+    "auditevent",
+    "lease",
+    "heartbeat",
+)
+
+
+@pytest.fixture
+def root(client: Client) -> Client:
+    client.force_login(get_user_model().objects.create_superuser("root", "", "x"))
+    return client
+
+
+def form(agents=(), **changes):
+    """Return a filled-in form that is right, but for ``changes``."""
+    fields = {
+        "name": "Autumn",
+        "slug": "autumn",
+        "visibility": "PUBLIC",
+        "feed": "",
+        "venue": "paper",
+        "instruments": [],
+        "timeframes": '["1m"]',
+        "candle_count": 60,
+        "clock": "WALL",
+        "interval_seconds": 900,
+        "deadline_seconds": 60,
+        "pace_seconds": 0,
+        "initial_capital": 10000,
+        "settlement_asset": "USDT",
+        "margin_model": "perpetual",
+        "fill_rule": "arrival",
+        "fee_bps_taker": 5,
+        "fee_bps_maker": 2,
+        "slippage_bps": 1,
+        "max_leverage": 10,
+        "max_position_size_pct": 30,
+        "max_open_positions": 6,
+        "max_margin_usage_pct": 80,
+        "margin_buffer": 1,
+        "margin_requirement_pct": 10,
+        "maintenance_margin_pct": 5,
+        "allow_short": "on",
+        "allow_pyramiding": "on",
+        "seed": 1,
+        "participants-TOTAL_FORMS": len(agents),
+        "participants-INITIAL_FORMS": 0,
+    }
+    for place, agent in enumerate(agents):
+        fields[f"participants-{place}-agent"] = agent.pk
+    return {**fields, **changes}
+
+
+@pytest.fixture
+def right():
+    """Return a form that is right."""
+    instruments = [row.pk for row in make_instruments(("BTCUSDT", "ETHUSDT"))]
+    feed = make_synthetic_feed().pk
+    roster = baselines("cash", "random")
+
+    def make(agents=roster, **changes):
+        return form(agents, **{"feed": feed, "instruments": instruments, **changes})
+
+    return make
+
+
+def refused(root, data) -> str:
+    response = root.post(ADD, data)
+    assert response.status_code == 200, "it was saved"
+    assert not Competition.objects.exists()
+    return response.content.decode()
+
+
+def test_a_right_form_makes_a_draft_with_a_roster_in_order(root, right):
+    response = root.post(ADD, right())
+
+    assert response.status_code == 302
+    made = Competition.objects.get(slug="autumn")
+    assert made.status == CompetitionStatus.DRAFT
+    assert list(made.participants.order_by("ordinal").values_list("ordinal", "name", "slug")) == [
+        (1, "Cash", "cash"),
+        (2, "Random", "random"),
+    ]
+
+
+def test_no_participants(root, right):
+    assert "at least one participant, found none" in refused(root, right(agents=()))
+
+
+def test_one_agent_twice_needs_two_addresses(root, right):
+    agent = baselines("cash")[0]
+
+    assert "cash twice" in refused(root, right(agents=(agent, agent)))
+
+
+def test_an_end_before_the_start(root, right):
+    body = refused(
+        root,
+        right(
+            starts_at_0="2026-12-02", starts_at_1="00:00", ends_at_0="2026-12-01", ends_at_1="00:00"
+        ),
+    )
+
+    assert "the end must be after the start, was 2026-12-01 00:00" in body
+
+
+def test_a_symbol_that_the_feed_does_not_have(root, right):
+    feed = store_market(120, symbols=("BTCUSDT",))
+
+    body = refused(root, right(feed=feed.pk, clock="DATA", fill_rule="snapshot"))
+
+    assert "has no ETHUSDT; it has BTCUSDT" in body
+
+
+def test_a_clock_that_the_feed_cannot_keep(root, right):
+    feed = store_market(120, symbols=("BTCUSDT", "ETHUSDT"))
+
+    assert "runs on the DATA clock, was WALL" in refused(root, right(feed=feed.pk))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"fill_rule": "next_bar"}, "next_bar needs the data&#x27;s clock"),
+        ({"deadline_seconds": 901}, "must not be longer than the interval (900 s), was 901 s"),
+        ({"timeframes": '["2m"]'}, "is wanted, was [&#x27;2m&#x27;]"),
+        ({"timeframes": "[]"}, "is wanted, was []"),
+        ({"venue": "binance-live"}, "paper is the only venue that can be armed yet"),
+        ({"interval_seconds": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_other_mistakes(root, right, changes, told):
+    assert told in refused(root, right(**changes))
+
+
+def test_an_unreachable_feed_is_named(root, right):
+    from marketdata.models import Feed
+
+    pytest.importorskip("marketdata.feeds.binance")
+    feed = Feed.objects.create(slug="bin", name="Binance", kind="BINANCE", source="binance")
+
+    assert "the feed bin cannot be asked" in refused(root, right(feed=feed.pk))
+
+
+def test_a_started_season_cannot_be_changed_or_deleted(root):
+    competition = play(rounds=1)
+    address = f"/admin/competitions/competition/{competition.pk}/"
+
+    page = root.get(f"{address}change/")
+
+    assert page.status_code == 200
+    assert 'name="_save"' not in page.content.decode()
+    assert root.post(f"{address}change/", form(name="Other")).status_code == 403
+    assert root.post(f"{address}delete/", {"post": "yes"}).status_code == 403
+    assert Competition.objects.get().name == "Small season"
+
+
+def test_actions_start_and_tell_what_is_wrong(root):
+    good, empty = make_draft("good"), make_draft("empty")
+    empty.participants.all().delete()
+
+    response = root.post(
+        "/admin/competitions/competition/",
+        {"action": "start", "_selected_action": [str(good.pk), str(empty.pk)]},
+        follow=True,
+    )
+
+    body = response.content.decode()
+    assert Competition.objects.get(slug="good").status == CompetitionStatus.RUNNING
+    assert Competition.objects.get(slug="empty").status == CompetitionStatus.DRAFT
+    assert "was started" in body
+    assert "found none" in body
+
+
+def test_seasons_are_not_deleted_in_bulk(root):
+    play(rounds=1)
+
+    assert "delete_selected" not in root.get("/admin/competitions/competition/").content.decode()
+
+
+@pytest.mark.parametrize("model", ALL_WRITTEN_BY_THE_SEASON)
+def test_what_the_season_writes_is_only_looked_at(root, model):
+    play(rounds=1)
+    address = f"/admin/competitions/{model}/"
+
+    assert root.get(address).status_code == 200
+    assert root.get(f"{address}add/").status_code == 403
+    rows = admin.site.get_model_admin(
+        next(known for known in admin.site._registry if known._meta.model_name == model)
+    )
+    assert isinstance(rows, ReadOnlyAdmin)
+    found = rows.model.objects.first()
+    if found is not None:
+        assert root.get(f"{address}{found.pk}/change/").status_code == 200
+        assert root.post(f"{address}{found.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_reading_the_list_of_turns_takes_few_queries(root, django_assert_max_num_queries):
+    play(rounds=4)
+
+    with django_assert_max_num_queries(12):
+        root.get("/admin/competitions/turn/")
