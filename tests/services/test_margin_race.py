@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from tests.trading.builders import T0, D, at, quote
 from tests.trading.ledger import MARKS, account_of, make_book, order_fields, place
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 pytestmark = [
     pytest.mark.services,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="one writer at a time anyway"),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer anyway"),
 ]
 
 
