@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
             name='Competition',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.SlugField(help_text='Its address: /c/<slug>/.', max_length=80, unique=True)),
+                ('slug', models.SlugField(help_text='Its address: /c/SLUG/.', max_length=80, unique=True)),
                 ('name', models.CharField(max_length=120)),
                 ('description', models.TextField(blank=True)),
                 ('status', models.CharField(choices=[('DRAFT', 'Draft'), ('SCHEDULED', 'Scheduled'), ('RUNNING', 'Running'), ('PAUSED', 'Paused'), ('FINISHED', 'Finished'), ('STOPPED', 'Stopped'), ('FAILED', 'Failed')], default='DRAFT', editable=False, max_length=10)),

@@ -78,7 +78,7 @@ class Competition(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    slug = models.SlugField(max_length=80, unique=True, help_text="Its address: /c/<slug>/.")
+    slug = models.SlugField(max_length=80, unique=True, help_text="Its address: /c/SLUG/.")
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     status = models.CharField(
