@@ -19,6 +19,7 @@ from trading.models import Fill, OperatorAct, Order
 from trading.models.books import ActKind, BookState
 from trading.models.orders import OrderStatus
 from trading.selectors import check_invariants, open_positions
+from trading.services import orders
 from trading.services.accounts import load_state
 
 THREADS = 20
@@ -61,10 +62,10 @@ def ask(account, number: int, **fields) -> Callable[[], Order]:
 def test_twenty_threads_never_overspend_one_margin(together):
     book = make_book()
     account = account_of(book)
-    orders = together([ask(account, number) for number in range(THREADS)])
-    filled = [order for order in orders if order.status == OrderStatus.FILLED]
+    placed = together([ask(account, number) for number in range(THREADS)])
+    filled = [order for order in placed if order.status == OrderStatus.FILLED]
     assert len(filled) == 6
-    assert {order.denial_code for order in orders if order not in filled} == {"INSUFFICIENT_MARGIN"}
+    assert {order.denial_code for order in placed if order not in filled} == {"INSUFFICIENT_MARGIN"}
     account.refresh_from_db()
     figures = account_figures(load_state(account, MARKS))
     assert figures.free_margin == D("995.5")  # 10000 - 6 * 1500.75
@@ -74,8 +75,8 @@ def test_twenty_threads_never_overspend_one_margin(together):
 def test_one_order_from_twenty_threads_is_one_order(together):
     book = make_book()
     account = account_of(book)
-    orders = together([ask(account, 1) for _ in range(THREADS)])
-    assert len({order.pk for order in orders}) == 1
+    placed = together([ask(account, 1) for _ in range(THREADS)])
+    assert len({order.pk for order in placed}) == 1
     assert Fill.objects.count() == 1
     assert check_invariants(book) == []
 
@@ -105,6 +106,43 @@ def test_nothing_opens_after_a_pause_was_acknowledged(together):
     assert late == []
     assert Order.objects.filter(denial_code="BOOK_NOT_RUNNING").exists()
     assert check_invariants(book) == []
+
+
+def test_a_pause_waits_for_the_order_that_is_being_accepted(monkeypatch):
+    book = make_book()
+    account = account_of(book)
+    looked_at_state, may_go_on = threading.Event(), threading.Event()
+    real = orders.load_state
+
+    def slow(*given, **named):
+        looked_at_state.set()
+        assert may_go_on.wait(10)
+        return real(*given, **named)
+
+    def in_thread(call: Callable[[], object]) -> threading.Thread:
+        def go() -> None:
+            call()
+            connections.close_all()
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        return thread
+
+    monkeypatch.setattr(orders, "load_state", slow)
+    trading = in_thread(ask(account, 1))
+    assert looked_at_state.wait(10)
+    pausing = in_thread(
+        lambda: services.change_state(
+            book.pk, to=BookState.PAUSED, kind=ActKind.PAUSE, actor="op", market_at=T0, now=T0
+        )
+    )
+    pausing.join(0.5)
+    assert pausing.is_alive()
+    may_go_on.set()
+    trading.join(10)
+    pausing.join(10)
+    assert not pausing.is_alive()
+    assert Order.objects.get().status == OrderStatus.FILLED
 
 
 def test_two_emergency_closes_at_once_are_one(together):
