@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connections
 
 from tests.arenas import Arena, open_arena
 from tests.builders import write_candles
@@ -36,3 +39,28 @@ def arena(tmp_path: Path) -> Iterator[Arena]:
     url = os.environ.get("DATABASE_URL", "")
     with open_arena(tmp_path, url if url.startswith("postgres") else None) as opened:
         yield opened
+
+
+@pytest.fixture
+def threads_database(
+    request: pytest.FixtureRequest, tmp_path: Path, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """Let the test use a database that several threads can share, each on its own connection.
+
+    The suite's SQLite lies in memory, where threads lock one another out; here it is a file, as in a running arena.
+    """
+    if connections["default"].vendor == "postgresql":
+        request.getfixturevalue("transactional_db")
+        yield
+        return
+    known, name = connections["default"], connections.settings["default"]["NAME"]
+    connections.settings["default"]["NAME"] = str(tmp_path / "threads.sqlite3")
+    del connections["default"]
+    try:
+        with django_db_blocker.unblock():
+            call_command("migrate", verbosity=0)
+            yield
+            connections["default"].close()
+    finally:
+        connections.settings["default"]["NAME"] = name
+        connections["default"] = known
