@@ -1,0 +1,169 @@
+"""Indicator values by hand, and all of them against the library whose definitions they follow."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from marketdata.domain.indicators import (
+    NAMES,
+    compute_indicators,
+    indicator_series,
+    indicator_table,
+)
+from marketdata.domain.synthetic import character_of, minute_candles
+from tests.marketdata.markets import T0, candle, flat, walk
+
+FIRST = {
+    "ema20": 20,
+    "ema50": 50,
+    "sma20": 20,
+    "rsi7": 8,
+    "rsi14": 15,
+    "macd": 26,
+    "macd_signal": 34,
+    "macd_hist": 34,
+    "atr3": 3,
+    "atr14": 14,
+    "adx14": 28,
+    "bb_high": 20,
+    "bb_mid": 20,
+    "bb_low": 20,
+    "volume_avg20": 20,
+    "volume": 1,
+    "return_1": 2,
+    "return_24": 25,
+}
+
+
+def _at(number, price):
+    return candle(T0 + timedelta(minutes=number), price)
+
+
+def test_no_candles_give_no_values():
+    assert compute_indicators([]) == dict.fromkeys(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_starts_with_the_candle_that_completes_its_warm_up(name):
+    needed = FIRST[name]
+
+    assert compute_indicators(walk(needed - 1))[name] is None
+    assert compute_indicators(walk(needed))[name] is not None
+
+
+def test_returns_and_volume_are_those_of_the_last_candle():
+    # Closes go 1003, 1002, 1005, 1004, ...: the 14th is 1014, the 15th 1017; volumes are 5 + index % 7.
+    values = compute_indicators(walk(15))
+
+    assert values["return_1"] == "0.002958579882"
+    assert values["volume"] == "5"
+
+
+def test_the_average_of_the_last_twenty_closes():
+    # Closes of indices 10 to 29 are 1013, 1012, 1015, 1014, ..., 1031, 1030: ten pairs (1013 + 1012 + 4k), k = 0..9.
+    # Their sum is 10 * 2025 + 4 * 45 = 20430, a twentieth is 1021.5.
+    values = compute_indicators(walk(30))
+
+    assert values["sma20"] == "1021.5"
+    assert values["bb_mid"] == "1021.5"
+
+
+def test_strength_of_three_moves_by_pencil():
+    # Closes 10, 11, 10.5 smoothed with 1/7 from zero: up 0, 1/7, 6/49; down 0, 0, 0.5/7.
+    # After five more flat closes both shrink alike, so that rsi7 = 100 * (6/49) / (6/49 + 3.5/49) = 600 / 9.5.
+    prices = ["10", "11", "10.5", *["10.5"] * 5]
+    candles = [_at(number, price) for number, price in enumerate(prices)]
+
+    assert compute_indicators(candles)["rsi7"] == "63.15789474"
+
+
+def test_flat_prices_have_no_strength_and_no_direction():
+    values = compute_indicators(flat(100))
+
+    assert values["rsi7"] is None
+    assert values["rsi14"] is None
+    assert values["adx14"] is None
+    assert values["atr14"] == "0"
+    assert values["macd"] == "0"
+    assert values["bb_high"] == "1000"
+    assert values["return_24"] == "0"
+
+
+def test_only_gains_have_full_strength():
+    rising = [_at(number, str(100 + number)) for number in range(30)]
+
+    assert compute_indicators(rising)["rsi14"] == "100"
+
+
+def test_only_the_last_250_candles_count():
+    candles = walk(400)
+
+    assert compute_indicators(candles) == compute_indicators(candles[-250:])
+
+
+def test_series_end_at_the_last_candle_and_are_masked():
+    series = indicator_series(walk(22), ["sma20", "volume"], 4)
+
+    assert series["sma20"][0] is None
+    assert series["sma20"][-1] == compute_indicators(walk(22))["sma20"]
+    assert [value is None for value in series["sma20"]] == [True, False, False, False]
+    assert len(series["volume"]) == 4
+
+
+def test_an_unknown_name_is_told():
+    with pytest.raises(ValueError, match=r"indicators are ema20, .*; found ema21"):
+        indicator_series(walk(3), ["ema21"], 3)
+
+
+def test_text_has_ten_digits_and_no_exponent():
+    tiny = [_at(number, str(Decimal("0.00001234567891") * (number + 1))) for number in range(30)]
+
+    text = compute_indicators(tiny)["sma20"]
+
+    # The mean of 11..30 times 0.00001234567891 = 20.5 * 0.00001234567891.
+    assert text == "0.0002530864177"
+
+
+@pytest.mark.parametrize("count", [60, 250])
+def test_all_values_are_those_of_the_library(count):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("ta")
+    from ta.momentum import RSIIndicator
+    from ta.trend import MACD, ADXIndicator, EMAIndicator, SMAIndicator
+    from ta.volatility import AverageTrueRange, BollingerBands
+
+    start = character_of("ETHUSDT").start
+    candles = list(
+        minute_candles(7, "ETHUSDT", first_minute=29_000_000, count=count, previous_close=start)
+    )
+    high, low, close = (
+        pd.Series([float(getattr(bar, name)) for bar in candles])
+        for name in ("high", "low", "close")
+    )
+    macd, bands = MACD(close), BollingerBands(close)
+    expected = {
+        "ema20": EMAIndicator(close, 20).ema_indicator(),
+        "ema50": EMAIndicator(close, 50).ema_indicator(),
+        "sma20": SMAIndicator(close, 20).sma_indicator(),
+        "rsi7": RSIIndicator(close, 7).rsi(),
+        "rsi14": RSIIndicator(close, 14).rsi(),
+        "macd": macd.macd(),
+        "macd_signal": macd.macd_signal(),
+        "macd_hist": macd.macd_diff(),
+        "atr3": AverageTrueRange(high, low, close, 3).average_true_range(),
+        "atr14": AverageTrueRange(high, low, close, 14).average_true_range(),
+        "adx14": ADXIndicator(high, low, close, 14).adx(),
+        "bb_high": bands.bollinger_hband(),
+        "bb_mid": bands.bollinger_mavg(),
+        "bb_low": bands.bollinger_lband(),
+    }
+
+    table = indicator_table(candles)
+
+    for name, column in expected.items():
+        for ours, theirs in zip(table[name], column, strict=True):
+            assert math.isnan(ours) or math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9), name
