@@ -1,0 +1,7 @@
+"""The rules that an order must keep."""
+
+from __future__ import annotations
+
+from trading.domain.risk.checking import OrderCheck, check_order
+
+__all__ = ["OrderCheck", "check_order"]
