@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from trading.domain.denials import DenialCode
 from trading.domain.money import figure, money_figure, round_ratio
+from trading.domain.risk.projection import Projection
 from trading.domain.risk.verdicts import Verdict, rule
 from trading.domain.rules import HUNDRED
 
