@@ -48,7 +48,7 @@ def quote_fault(quote: Quote, *, as_of: datetime, is_live: bool) -> Fault | None
     if quote.bid > quote.ask:
         return Fault(quote.symbol, "BID_ABOVE_ASK", f"bid={quote.bid} ask={quote.ask}")
     middle = (quote.bid + quote.ask) / 2
-    if abs(quote.mark - middle) > MAX_MARK_DISTANCE * middle:
+    if not is_near(quote.mark, middle):
         return Fault(quote.symbol, "MARK_FAR_FROM_QUOTE", f"mark={quote.mark} middle={middle}")
     if is_live and quote.at < as_of - MAX_AGE:
         found = f"quoted at {canonical_time(quote.at)}, wanted at most 10 s before {canonical_time(as_of)}"
@@ -56,9 +56,16 @@ def quote_fault(quote: Quote, *, as_of: datetime, is_live: bool) -> Fault | None
     return None
 
 
+def is_near(price: Decimal, other: Decimal) -> bool:
+    """Tell whether a price is at most 5 % from another; no number is near nothing."""
+    if not (price.is_finite() and other.is_finite()):
+        return False
+    return abs(price - other) <= MAX_MARK_DISTANCE * abs(other)
+
+
 def jump_fault(quote: Quote, previous_mark: Decimal | None) -> Fault | None:
     """Return a fault when the mark moved more than 30 % from the one before; None when there is none before."""
-    if previous_mark is None or previous_mark <= 0:
+    if previous_mark is None or not (previous_mark.is_finite() and quote.mark.is_finite()):
         return None
     if abs(quote.mark - previous_mark) <= MAX_JUMP * previous_mark:
         return None

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from binance.client import Client
 from binance.exceptions import BinanceAPIException, BinanceRequestException
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from marketdata.feeds.base import FeedError
 
@@ -38,16 +39,26 @@ class _BoundedSession(requests.Session):
         kwargs |= {"stream": True, "allow_redirects": False}
         response = super().request(method, url, **kwargs)
         with response:
-            body = bytearray()
-            for piece in response.iter_content(65536):
-                body += piece
-                if time.monotonic() > deadline:
-                    raise requests.Timeout("the answer took too long")
-                if len(body) > MAX_BODY_BYTES:
-                    raise requests.RequestException(f"more than {MAX_BODY_BYTES} bytes")
-        # Where requests keeps a body it has read itself.
-        response._content = bytes(body)
+            # Where requests keeps a body it has read itself.
+            response._content = _read_until(response, deadline)
         return response
+
+
+def _read_until(response: requests.Response, deadline: float) -> bytes:
+    body = bytearray()
+    try:
+        # What has come so far, piece by piece: reading a fixed amount would wait for a server that drips.
+        while piece := response.raw.read1(65536, decode_content=True):
+            body += piece
+            if time.monotonic() > deadline:
+                raise requests.Timeout("the answer took too long")
+            if len(body) > MAX_BODY_BYTES:
+                raise requests.RequestException(f"more than {MAX_BODY_BYTES} bytes")
+    except ReadTimeoutError as error:
+        raise requests.Timeout(str(error)) from error
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    return bytes(body)
 
 
 class _PublicClient(Client):  # type: ignore[misc]

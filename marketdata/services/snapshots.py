@@ -22,7 +22,7 @@ from marketdata.domain.manifest import (
     quote_fields,
     quotes_of,
 )
-from marketdata.domain.quotes import Fault, jump_fault, quote_fault
+from marketdata.domain.quotes import Fault, is_near, jump_fault, quote_fault
 from marketdata.feeds import FeedError, MarketFeed, open_feed
 from marketdata.models import Blob, Feed, FeedHealth, MarketSnapshot
 from marketdata.models.snapshots import SnapshotStatus
@@ -113,9 +113,10 @@ def _gather_quotes(
 ) -> None:
     try:
         gathered.quotes = market.quotes(specs, as_of)
-        jumps = list(_jumps(feed, gathered.quotes, as_of=as_of))
+        marks = _previous_marks(feed, as_of=as_of)
+        jumps = list(_jumps(gathered.quotes, marks))
         if jumps:
-            jumps = _unconfirmed(gathered, market, specs, jumps, as_of=as_of)
+            jumps = _unexplained(gathered, market, specs, jumps, marks, as_of=as_of)
     except FeedError as error:
         _note_error(gathered, "NO_QUOTES", error)
         return
@@ -133,36 +134,41 @@ def _note_error(gathered: _Gathered, reason: str, error: FeedError) -> None:
     gathered.faults.append(Fault("", reason, str(error)))
 
 
-def _jumps(feed: Feed, quotes: Mapping[str, Quote], *, as_of: datetime) -> Iterator[Fault]:
+def _previous_marks(feed: Feed, *, as_of: datetime) -> dict[str, Decimal]:
     previous = latest_snapshot(feed, before=as_of)
-    marks: dict[str, Decimal] = {}
-    if previous is not None:
-        marks = {symbol: quote.mark for symbol, quote in quotes_of(previous.content()).items()}
+    if previous is None:
+        return {}
+    return {symbol: quote.mark for symbol, quote in quotes_of(previous.content()).items()}
+
+
+def _jumps(quotes: Mapping[str, Quote], marks: Mapping[str, Decimal]) -> Iterator[Fault]:
     for symbol, quote in quotes.items():
-        if quote.mark.is_finite():
-            fault = jump_fault(quote, marks.get(symbol))
-            if fault:
-                yield fault
+        fault = jump_fault(quote, marks.get(symbol))
+        if fault:
+            yield fault
 
 
-def _unconfirmed(
+def _unexplained(
     gathered: _Gathered,
     market: MarketFeed,
     specs: Sequence[InstrumentSpec],
     jumps: Sequence[Fault],
+    marks: Mapping[str, Decimal],
     *,
     as_of: datetime,
 ) -> list[Fault]:
-    """Ask again for the symbols that jumped; return the jumps that the second answer does not bear out."""
+    """Ask again for the symbols that jumped and take the second answer if it says the same, or shows no jump; return the other jumps."""
     jumped = {fault.symbol for fault in jumps}
     again = market.quotes([spec for spec in specs if spec.symbol in jumped], as_of)
     left: list[Fault] = []
     for fault in jumps:
         first, second = gathered.quotes[fault.symbol], again.get(fault.symbol)
-        if second and jump_fault(second, first.mark) is None:
-            gathered.quotes[fault.symbol] = second
-        else:
+        if second is None:
             left.append(fault)
+            continue
+        gathered.quotes[fault.symbol] = second
+        if not is_near(second.mark, first.mark):
+            left += _jumps({fault.symbol: second}, marks)
     return left
 
 

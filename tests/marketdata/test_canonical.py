@@ -17,7 +17,7 @@ from marketdata.domain.canonical import (
 )
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, places=8).filter(
-    lambda value: len(value.as_tuple().digits) <= 38
+    lambda value: len(value.as_tuple().digits) <= 30
 )
 
 
