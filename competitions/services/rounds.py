@@ -43,6 +43,10 @@ def open_due_round(competition_id: UUID | str, *, now: datetime) -> Round | None
         running = Round.objects.open().filter(competition=competition).first()
         if running is not None:
             return None
+        if competition.pause_after_round:
+            # The process that closed the round ended before it could pause.
+            _pause_after_round(competition, now=now)
+            return None
         plan = _plan(competition, now=now)
         if plan.slot_at is None or is_beyond(
             plan.slot_at,
@@ -219,14 +223,24 @@ def finish_round(round_id: UUID | str, *, now: datetime) -> bool:
     if competition.is_over:
         seal_season(competition, _end_event(competition), now=now)
     elif competition.pause_after_round:
-        control.pause_competition(
-            competition, actor="system", reason="pause after the round", after_round=False, now=now
-        )
+        _pause_after_round(competition, now=now)
     elif competition.max_rounds is not None and competition.round_count >= competition.max_rounds:
         control.finish_competition(
             competition, reason=f"all {competition.max_rounds} rounds played", now=now
         )
     return True
+
+
+def seal_ended(*, now: datetime) -> None:
+    """Seal the seasons that ended in a process which did not live to do it."""
+    for competition in Competition.objects.filter(finished_at__isnull=False, season_digest=""):
+        seal_season(competition, _end_event(competition), now=now)
+
+
+def _pause_after_round(competition: Competition, *, now: datetime) -> None:
+    control.pause_competition(
+        competition, actor="system", reason="pause after the round", after_round=False, now=now
+    )
 
 
 def _end_event(competition: Competition) -> str:

@@ -11,7 +11,8 @@ from django.db.models import Q
 from competitions.models import Competition, Lease, Round, Turn
 from competitions.models.competitions import ClockKind, CompetitionStatus
 from competitions.models.rounds import TurnOutcome, TurnState
-from competitions.services.rounds import finish_round
+from competitions.services.leases import is_gone
+from competitions.services.rounds import finish_round, seal_ended
 from competitions.services.settling import settle_without_answer
 
 CAPTURE_SECONDS = 15
@@ -41,6 +42,7 @@ def sweep(*, now: datetime) -> LeftOver:
             turns[round_.pk] = left
         else:
             finish_round(round_.pk, now=now)
+    seal_ended(now=now)
     return LeftOver(tuple(unprepared), turns)
 
 
@@ -83,10 +85,9 @@ def free_turns(*, now: datetime) -> int:
     Only for a process that knows itself to be the one that plays turns: the one-process arena at its start.
     """
     driven = [
-        UUID(name.removeprefix(DRIVE))
-        for name in Lease.objects.filter(name__startswith=DRIVE, until__gte=now).values_list(
-            "name", flat=True
-        )
+        UUID(lease.name.removeprefix(DRIVE))
+        for lease in Lease.objects.filter(name__startswith=DRIVE, until__gte=now)
+        if not is_gone(lease.holder)
     ]
     held = Turn.objects.unsettled().filter(lease_until__gte=now)
     return held.exclude(round__competition__in=driven).update(lease_until=None)
