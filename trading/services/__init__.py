@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from trading.selectors.positions import open_positions
 from trading.services.acts import BookStateError, change_state
 from trading.services.books import open_book
 from trading.services.closing import CloseResult, close_all, halt_book
@@ -23,7 +22,6 @@ __all__ = [
     "end_order",
     "halt_book",
     "open_book",
-    "open_positions",
     "place_order",
     "record_equity",
     "set_exits",
