@@ -20,7 +20,7 @@ TIME_COLUMNS = ("date", "open_time", "timestamp")
 NUMBER_COLUMNS = ("open", "high", "low", "close", "volume")
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
-_NAME = re.compile(r"^(?P<symbol>[A-Z0-9.:_]+)-(?P<timeframe>\d+[mhd])$")
+_NAME = re.compile(r"^(?P<symbol>[A-Z0-9.:_]+)-(?P<timeframe>\d+[mhd])(?:-[0-9_-]+)?$")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Digits of a present-day epoch time -> microseconds in its unit.
 _UNITS = ((10**17, Decimal("0.001")), (10**14, Decimal(1)), (10**11, Decimal(1000)))
@@ -39,7 +39,7 @@ def is_candle_file(path: Path) -> bool:
 
 
 def name_parts(path: Path) -> tuple[str, Timeframe]:
-    """Return symbol and timeframe out of a name such as ``BTCUSDT-1m.parquet``.
+    """Return symbol and timeframe out of a name such as ``BTCUSDT-1m.parquet`` or ``BTCUSDT-1m-2025-06.csv``.
 
     Raises:
         CandleFileError: If the name is another, or that of spot prices.

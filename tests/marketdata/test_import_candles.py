@@ -227,6 +227,12 @@ def test_a_broken_file_is_said_to_be_unreadable(tmp_path, name, content):
         import_candles(path, source="test")
 
 
+def test_a_period_in_the_name_is_passed_over(tmp_path):
+    path = _csv(tmp_path, *GOOD, name="BTCUSDT-1m-2025-06-01_2025-06-30.csv")
+
+    assert import_candles(path, source="test").symbol == "BTCUSDT"
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(CandleFileError, match="is no file"):
         import_candles(tmp_path / "BTCUSDT-1m.csv", source="test")
