@@ -206,6 +206,7 @@ def _place_leg(
             tape_position=market.tape_position,
             now=timezone.now(),
             marks=market.marks,
+            epoch=round_.competition.opened_book.epoch,
         )
         verdict = VERDICTS.get(OrderStatus(order.status), LegVerdict.UNKNOWN)
         denial = denial_text(order)
