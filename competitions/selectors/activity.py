@@ -16,7 +16,7 @@ from competitions.selectors.seasons import Entrant, Grid, Season
 from competitions.selectors.shown import shown
 from trading.models import Fill, Position
 
-FEED_LENGTH = 16
+FEED_LENGTH = 12
 TRADES_LENGTH = 20
 SUMMARY_LIMIT = 600
 REASONING_LIMIT = 1_500

@@ -147,7 +147,8 @@ def _ranked(
     ]
     entered.sort(key=lambda pair: (-pair[1].equity, pair[0].ordinal))
     ranks = ranks_of(entered, idle)
-    entered.sort(key=lambda pair: ranks.get(pair[0].id, len(entered) + 1))
+    unranked = len(entered) + 1
+    entered.sort(key=lambda pair: ranks.get(pair[0].id, unranked))
     for entrant, row in entered:
         yield Place(ranks.get(entrant.id), entrant, row.equity, row.equity / row.start_capital - 1)
 

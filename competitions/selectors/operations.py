@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 
 from agents.models import Provider
 from agents.providers import api_key_for
-from competitions.models import AuditEvent, Competition, Heartbeat, Participant, Turn
+from competitions.models import AuditEvent, Competition, Heartbeat, Turn
 from competitions.models.competitions import CompetitionStatus
 from competitions.models.rounds import Round, TurnState
 from competitions.selectors.activity import PositionView, position_view
@@ -28,9 +28,10 @@ from competitions.selectors.seasons import (
 from competitions.templatetags.arena_format import duration
 from marketdata.models import FeedHealth
 from trading.models import OperatorAct, Position
+from trading.models.books import BookState, Venue
 
 AUDIT_LENGTH = 30
-READY_LENGTH = 20
+LENGTH = 40
 OK, WARN, BAD = "ok", "warn", "bad"
 # After how many seconds of silence a part's tile turns: first to a warning, then to trouble.
 BEATS: Mapping[str, tuple[str, str, float, float]] = {
@@ -111,30 +112,36 @@ def console_of(*, now: datetime) -> Console:
 
 def run_of(competition: Competition, *, now: datetime) -> Run:
     """Return one season as the console shows it."""
-    positions = Position.objects.open().filter(account__book=competition.book_id)
-    rows = list(positions) if competition.book_id else []
-    return _run(competition, rows, _progress([competition]), _last_acts([competition]), now=now)
+    row = _rows().get(pk=competition.pk)
+    return _as_runs([row], now=now)[0]
+
+
+def _rows() -> QuerySet[Competition]:
+    return Competition.objects.select_related("feed", "book").annotate(roster=Count("participants"))
 
 
 def _runs(*, now: datetime) -> list[Run]:
-    rows = list(
-        Competition.objects.select_related("feed", "book")
-        .annotate(roster=Count("participants"))
-        .filter(
-            Q(status__in=[*LIVE_STATES, CompetitionStatus.DRAFT, CompetitionStatus.SCHEDULED])
-            | Q(book__accounts__positions__status="OPEN")
-        )
-        .distinct()
-        .order_by("-started_at", "created_at")[: READY_LENGTH * 2]
-    )
-    held: dict[UUID, list[Position]] = defaultdict(list)
+    """Return what can be acted on: live and unstarted seasons, and ended ones that are not closed out.
+
+    On paper an ended season keeps its positions at the mark; only where its book was halted, or where the
+    venue is a real one, is what is left open somebody's business.
+    """
+    unstarted = [CompetitionStatus.DRAFT, CompetitionStatus.SCHEDULED]
+    over = [CompetitionStatus.FINISHED, CompetitionStatus.STOPPED, CompetitionStatus.FAILED]
+    unsettled = Q(book__state=BookState.HALTED) | ~Q(venue=Venue.PAPER)
+    rows = _rows().filter(Q(status__in=[*LIVE_STATES, *unstarted]) | Q(unsettled, status__in=over))
+    return _as_runs(list(rows.order_by("-started_at", "created_at")[:LENGTH]), now=now)
+
+
+def _as_runs(rows: Sequence[Competition], *, now: datetime) -> list[Run]:
+    held: dict[UUID | None, list[Position]] = defaultdict(list)
     books = [row.book_id for row in rows if row.book_id]
     for position in (
         Position.objects.open().filter(account__book__in=books).select_related("account")
     ):
         held[position.account.book_id].append(position)
     progress, acts = _progress(rows), _last_acts(rows)
-    return [_run(row, held.get(row.book_id, []), progress, acts, now=now) for row in rows]  # type: ignore[arg-type]
+    return [_run(row, held[row.book_id], progress, acts, now=now) for row in rows]
 
 
 def _run(
@@ -164,7 +171,7 @@ def _run(
         total_rounds=total_rounds(row),
         next_at=next_at,
         left=max(next_at - now, timedelta(0)) if next_at else None,
-        participants=Participant.objects.filter(competition=row).count(),
+        participants=row.roster,  # type: ignore[attr-defined]  # annotated
         open_round=number,
         settled=settled,
         turns=turns,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.db.models import Count
@@ -19,11 +19,12 @@ from competitions.selectors.activity import (
     trades_of,
 )
 from competitions.selectors.board import Board, BoardRow, board_of
+from competitions.selectors.chart import Chart, ChartView, draw, series_of
 from competitions.selectors.market import closing_marks
 from competitions.selectors.seasons import Entrant, Season
 from trading.models import Standing
 
-DECISIONS = 20
+DECISIONS = 12
 TRADES = 20
 
 
@@ -49,6 +50,7 @@ class ParticipantPage:
     trades: tuple[TradeView, ...]
     turns: tuple[TurnView, ...]
     outcomes: tuple[OutcomeCount, ...]
+    chart: Chart
 
     @property
     def decisions(self) -> int:
@@ -80,7 +82,16 @@ def participant_page(season: Season, entrant: Entrant) -> ParticipantPage:
         trades=trades_of(season, entrant=entrant, limit=TRADES) if entrant.account_id else (),
         turns=feed_of(season, entrant=entrant, limit=DECISIONS),
         outcomes=tuple(_outcomes(entrant)),
+        chart=_chart(season, entrant),
     )
+
+
+def _chart(season: Season, entrant: Entrant) -> Chart:
+    """Return the participant's line beside those of the baselines."""
+    view = ChartView()
+    series = series_of(season, view)
+    kept = (line for line in series.lines if line.entrant == entrant or line.entrant.is_baseline)
+    return draw(replace(series, lines=tuple(kept)), view, lead=entrant)
 
 
 def _outcomes(entrant: Entrant) -> Sequence[OutcomeCount]:

@@ -18,6 +18,7 @@ _LOOKS = {
     "TRADED": "traded",
     "FILLED": "traded",
     "ALLOWED": "traded",
+    "VALID": "traded",
     "RUNNING": "running",
     "ACTIVE": "running",
     "OPEN": "running",

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from competitions.models import AuditEvent, Competition, Heartbeat
@@ -14,7 +16,7 @@ from competitions.models.competitions import CompetitionStatus
 from competitions.services import control
 from tests.competitions.played import make_draft, play
 from tests.competitions.test_pages_season import text_of
-from trading.models import Position
+from trading.models import Book, Position
 
 pytestmark = pytest.mark.django_db
 
@@ -152,11 +154,36 @@ def test_emergency_close_of_a_draft_says_that_there_is_nothing(staff):
     assert "nothing to close" in text_of(response)
 
 
-def test_an_ended_season_with_open_positions_stays_in_sight(staff):
+def test_an_ended_paper_season_needs_nobody_though_it_holds_positions(staff):
     competition = play(rounds=1)
     control.stop_competition(competition, actor="mara", reason="", now=timezone.now())
 
-    assert "Over, with open positions" in text_of(staff.get("/ops/"))
+    assert Position.objects.open().exists()
+    assert "Small season" not in text_of(staff.get("/ops/"))
+
+
+def test_a_halted_season_with_open_positions_stays_in_sight(staff):
+    competition = play(rounds=1)
+    control.stop_competition(competition, actor="mara", reason="", now=timezone.now())
+    Book.objects.update(state="HALTED")
+
+    words = text_of(staff.get("/ops/"))
+
+    assert "Over, with open positions" in words
+    assert "Emergency close" in words
+
+
+def test_the_console_asks_as_often_for_many_drafts_as_for_one(staff):
+    make_draft("one")
+    staff.get("/ops/")
+    with CaptureQueriesContext(connection) as few:
+        staff.get("/ops/")
+    for number in range(5):
+        make_draft(f"more-{number}")
+    with CaptureQueriesContext(connection) as many:
+        staff.get("/ops/")
+
+    assert len(many) == len(few) <= 20
 
 
 def test_health_tiles_turn_with_age(staff):

@@ -14,14 +14,20 @@ from math import ceil, floor, log10
 
 from competitions.selectors.chart.series import Break, ChartView, Line, Point, Series
 from competitions.selectors.seasons import Entrant
-from competitions.templatetags.arena_format import duration, number, signed, signed_pct
+from competitions.templatetags.arena_format import (
+    decimals_of,
+    duration,
+    number,
+    signed,
+    signed_pct,
+)
 
 WIDTH = 2080
 TOP, BOTTOM = 3.0, 91.0
 DRAWDOWN_TOP, DRAWDOWN_BOTTOM = 8.0, 92.0
 LABEL_STEP = 5.6
 MAX_LABELS = 15
-LABELLED_TICKS = 5
+LABELLED_TICKS = 6
 MIN_BREAK = 0.5
 _STEPS = (
     5,
@@ -134,15 +140,15 @@ class _Scale:
         return self.top + share * (self.bottom - self.top)
 
 
-def draw(series: Series, view: ChartView) -> Chart:
-    """Return the chart of ``series``."""
+def draw(series: Series, view: ChartView, *, lead: Entrant | None = None) -> Chart:
+    """Return the chart of ``series``; ``lead`` is drawn strongest, the first of the field when None."""
     lines = [line for line in series.lines if line.points]
     if series.is_empty or not lines:
         return _empty(view)
     ranked = sorted(lines, key=lambda line: (-line.points[-1][1], line.entrant.ordinal))
     valued = [(line, _values(line, series, view)) for line in ranked]
     y_steps, scale = _scale(series, view, valued)
-    leader = _rated(ranked, series)[0]
+    leader = next((line for line in ranked if line.entrant == lead), _rated(ranked, series)[0])
     return Chart(
         view=view,
         is_empty=False,
@@ -213,7 +219,7 @@ def _steps(low: float, high: float, count: int) -> list[float]:
 def _y_ticks(steps: list[float], scale: _Scale, series: Series, view: ChartView) -> list[Tick]:
     reference = _reference(series, view)
     gap = steps[1] - steps[0] if len(steps) > 1 else 1.0
-    places = max(0, -floor(log10(gap) + 1e-9)) if gap < 1 else (1 if gap % 1 else 0)
+    places = _places(gap)
     ticks = []
     for step in steps:
         value = Decimal(str(round(step, 9)))
@@ -221,6 +227,11 @@ def _y_ticks(steps: list[float], scale: _Scale, series: Series, view: ChartView)
         is_reference = abs(step - reference) < gap / 1e6
         ticks.append(Tick(_percent(scale.y(step)), label, is_reference))
     return ticks
+
+
+def _places(gap: float) -> int:
+    """Return how many decimals tell two ticks apart that are ``gap`` from one another."""
+    return decimals_of(Decimal(str(round(gap, 9))))
 
 
 def _x_ticks(scale: _Scale) -> list[Tick]:
@@ -346,7 +357,7 @@ def _drawdown(
 def _fall_ticks(low: float, pane: _Scale) -> list[Tick]:
     steps = [step for step in _steps(low, 0.0, 2) if step < 0]
     gap = abs(steps[-1]) if steps else 1.0
-    places = max(0, -floor(log10(gap) + 1e-9)) if gap < 1 else (1 if gap % 1 else 0)
+    places = _places(gap)
     return [
         Tick(_percent(pane.y(step)), f"{signed(Decimal(str(round(step, 9))), places)} %")
         for step in steps

@@ -106,7 +106,7 @@ def series_of(season: Season, view: ChartView) -> Series:
     end: datetime = reach["last"]
     raw = _points(season, start, end)
     lines = tuple(
-        Line(entrant, _thinned(raw.get(account, ()), start.timestamp()))
+        Line(entrant, thinned(raw.get(account, ()), start.timestamp()))
         for account, entrant in season.by_account.items()
     )
     return Series(
@@ -166,7 +166,7 @@ def _from_rollups(season: Season, start: datetime, span: str) -> dict[UUID, list
     return found
 
 
-def _thinned(points: Sequence[Point], start: float) -> tuple[Point, ...]:
+def thinned(points: Sequence[Point], start: float) -> tuple[Point, ...]:
     """Return at most 1,500 points from ``start`` on; of each bucket the lowest, the highest and the last stay."""
     inside = [point for point in points if point[0] >= start]
     before = [point for point in points if point[0] < start]
