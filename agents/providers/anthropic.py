@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from agents.models.agents import Provider
 from agents.models.answers import CompletionStatus
 from agents.providers.access import base_url_for
 from agents.providers.base import CallRequest, RawCompletion, count_at, dig, text_at
+from agents.providers.loading import load_sdk
 
 _STATUS = {
     "end_turn": CompletionStatus.OK,
@@ -24,7 +24,7 @@ class AnthropicClient:
 
     def __init__(self, provider: Provider, api_key: str) -> None:
         # Loading takes about a second: here, not at the start of arena or within a call's deadline.
-        import_module("anthropic")
+        load_sdk("anthropic")
         self._provider = provider
         self._key = api_key
         self._sdk: Any = None

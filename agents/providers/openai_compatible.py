@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from agents.models.agents import Provider
 from agents.models.answers import CompletionStatus
 from agents.providers.access import base_url_for
 from agents.providers.base import CallRequest, RawCompletion, count_at, dig, text_at
+from agents.providers.loading import load_sdk
 
 _STATUS = {
     "stop": CompletionStatus.OK,
@@ -22,7 +22,7 @@ class OpenAICompatibleClient:
 
     def __init__(self, provider: Provider, api_key: str) -> None:
         # Loading takes about a second: here, not at the start of arena or within a call's deadline.
-        import_module("openai")
+        load_sdk("openai")
         self._provider = provider
         self._key = api_key
         self._sdk: Any = None
