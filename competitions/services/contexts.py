@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import Prefetch
+
 from agents.domain.context import (
     AccountView,
     DecisionContext,
@@ -15,7 +17,7 @@ from agents.domain.context import (
     RulesView,
 )
 from competitions.domain.contract import Contract
-from competitions.models import Participant, Round, Turn
+from competitions.models import Leg, Participant, Round, Turn
 from competitions.models.rounds import LegVerdict
 from competitions.services.bookkeeping import states_at
 from competitions.services.setup import history_from
@@ -114,18 +116,20 @@ def _recent(
             round__competition_id=round_.competition_id,
         )
         .select_related("round", "decision")
-        .prefetch_related("legs")
+        .only("participant_id", "outcome", "reason", "round__number", "decision__summary")
+        .prefetch_related(Prefetch("legs", Leg.objects.filter(verdict=LegVerdict.DENIED)))
         .order_by("round__number")
     )
     found: dict[object, list[RecentDecision]] = defaultdict(list)
     for turn in turns:
-        denials = [leg for leg in turn.legs.all() if leg.verdict == LegVerdict.DENIED]
         found[turn.participant_id].append(
             RecentDecision(
                 round_number=turn.round.number,
                 summary=turn.decision.summary if turn.decision else turn.reason,
                 outcome=turn.outcome,
-                denials=tuple(leg.denial for leg in sorted(denials, key=lambda leg: leg.index)),
+                denials=tuple(
+                    leg.denial for leg in sorted(turn.legs.all(), key=lambda leg: leg.index)
+                ),
             )
         )
     return found

@@ -127,14 +127,13 @@ def play_turns(round_id: UUID | str, turn_ids: Sequence[UUID | str]) -> None:
 def _claim(round_: Round, turn_ids: Sequence[UUID | str], *, now: datetime) -> list[Turn]:
     """Claim those of the turns that nobody holds; a turn whose answer is being settled keeps its state."""
     lease = max(round_.deadline_at, now) + LEASE_GRACE
-    claimed = []
-    for turn_id in turn_ids:
-        free = Turn.objects.claimable(now).filter(pk=turn_id, round=round_)
-        if free.update(lease_until=lease, fence=F("fence") + 1):
-            claimed.append(turn_id)
-    Turn.objects.filter(pk__in=claimed, state=TurnState.PENDING).update(
-        state=TurnState.ASKED, asked_at=now
-    )
+    with transaction.atomic():
+        # Locked as they are found free, so that of two claimers each turn has one.
+        free = Turn.objects.claimable(now).filter(pk__in=turn_ids, round=round_)
+        claimed = list(free.select_for_update().order_by("pk").values_list("pk", flat=True))
+        turns = Turn.objects.filter(pk__in=claimed)
+        turns.update(lease_until=lease, fence=F("fence") + 1)
+        turns.filter(state=TurnState.PENDING).update(state=TurnState.ASKED, asked_at=now)
     return list(
         Turn.objects.filter(pk__in=claimed)
         .select_related(
