@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from agents.domain.decisions import Action, Instruction, instruction_from_json, 
 from agents.models import Completion, Decision
 from agents.models.answers import DecisionStatus
 from competitions.domain.contract import Contract
+from competitions.domain.digests import LegRecord
 from competitions.models import Competition, Leg, Round, Turn
 from competitions.models.competitions import ClockKind
 from competitions.models.events import EventKind
@@ -223,7 +225,7 @@ def _place_leg(
     return leg
 
 
-def outcome_of(legs: list[Leg]) -> TurnOutcome:
+def outcome_of(legs: Sequence[Leg | LegRecord]) -> TurnOutcome:
     """Return what a readable decision came to: traded if anything filled, denied if anything was refused, else held."""
     verdicts = {leg.verdict for leg in legs}
     if LegVerdict.FILLED in verdicts or LegVerdict.UNKNOWN in verdicts:

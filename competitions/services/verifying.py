@@ -19,9 +19,11 @@ from competitions.domain.digests import RoundRecord, TurnRecord, round_digest
 from competitions.models import Competition, Round, Turn
 from competitions.models.rounds import LegVerdict, TurnOutcome
 from competitions.services.audit import broken_links
+from competitions.services.checking import missing_rounds, order_problems, tape_problems
 from competitions.services.closing import folded_digest
 from competitions.services.records import fill_record, round_record
 from competitions.services.replaying import OUTSIDE_CODES, Replay
+from competitions.services.settling import outcome_of
 from competitions.services.tape import quotes_at
 from marketdata.domain.canonical import canonical_json
 from marketdata.domain.facts import Quote
@@ -57,6 +59,7 @@ def verify_season(competition: Competition) -> VerifyReport:
     contract = Contract.from_json(competition.contract)
     replay = Replay(contract)
     report.problems.extend(_deposit_problems(competition, replay))
+    report.problems.extend(missing_rounds(competition))
     acts = _acts_by_round(competition)
     rounds = (
         Round.objects.closed()
@@ -110,6 +113,7 @@ def _verify_round(
     report.turns += len(stored.turns)
     report.fills += sum(len(turn.fills) for turn in stored.turns)
     report.problems.extend(_blob_problems(round_))
+    report.problems.extend(order_problems(round_))
     computed = _recompute(report, replay, contract, round_, stored, acts)
     difference = first_difference(_sorted(stored), _sorted(computed))
     if difference:
@@ -159,6 +163,7 @@ def _recompute(
     manifest = round_.snapshot.content()
     quotes = quotes_of(manifest) if round_.has_data else {}
     opens = quotes_of(manifest, key="opens") if round_.has_data else {}
+    report.problems.extend(tape_problems(round_, quotes, opens))
     rows = {
         turn.participant.ordinal: turn
         for turn in Turn.objects.filter(round=round_)
@@ -227,6 +232,7 @@ def _recompute_turn(
     )
     return replace(
         record,
+        outcome=outcome_of(played.legs),
         instructions=instructions,
         legs=played.legs,
         fills=played.fills,

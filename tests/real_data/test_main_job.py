@@ -87,6 +87,7 @@ def tell(name: str, facts: dict[str, Any], capsys: pytest.CaptureFixture[str]) -
     lines = [
         f"\n{name}: {facts['rounds']} rounds, {facts['turns']} turns, {facts['fills']} orders filled, {facts['denied']} legs denied",
         "  turns   " + ", ".join(f"{name} {count}" for name, count in outcomes.most_common()),
+        f"  models traded in {traded(facts)} of {facts['rounds'] * len(MODELS)} turns",
         "  answers "
         + ", ".join(f"{key} {count}" for key, count in sorted(facts["faults"].items())),
         "  seconds " + ", ".join(f"{key} {took:.1f}" for key, took in facts["seconds"].items()),

@@ -1,0 +1,78 @@
+"""Records of one season held against one another: rounds by number, tape by snapshot, orders by legs and fills."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+from competitions.models import Competition, Leg, Round
+from competitions.models.rounds import LegVerdict
+from competitions.services.bookkeeping import denial_text
+from competitions.services.tape import quote_events
+from marketdata.domain.facts import Quote
+from marketdata.models import Blob
+from trading.domain.tape import encode_tape
+from trading.models import Fill, Order, TapeSegment
+from trading.models.orders import OrderCause, OrderStatus
+
+
+def missing_rounds(competition: Competition) -> Iterator[str]:
+    """Yield a sentence for each round number that should be there and is not."""
+    found = set(Round.objects.filter(competition=competition).values_list("number", flat=True))
+    for number in sorted(set(range(1, competition.round_count + 1)) ^ found):
+        where = "is there, but was not counted" if number in found else "is missing"
+        yield f"round {number} {where}: the season counts {competition.round_count}"
+
+
+def tape_problems(
+    round_: Round, quotes: dict[str, Quote], opens: dict[str, Quote]
+) -> Iterator[str]:
+    """Yield a sentence when the round's first segment does not hold the snapshot's quotes."""
+    if not round_.has_data:
+        return
+    segment = TapeSegment.objects.filter(
+        book_id=round_.competition.opened_book.pk, first_position=round_.first_tape_position
+    ).first()
+    if segment is None:
+        yield f"round {round_.number}: its quotes are not on the tape"
+        return
+    wanted = encode_tape([*quote_events(quotes), *quote_events(opens)])
+    if Blob.objects.text(segment.body_id) != wanted:
+        yield f"round {round_.number}: the tape holds other quotes than the snapshot"
+
+
+def order_problems(round_: Round) -> Iterator[str]:
+    """Yield a sentence for each order of the round that is not what its leg and its fills say; three queries."""
+    keys = list(round_.turns.values_list("turn_key", flat=True))
+    legs = {
+        leg.order_id: leg for leg in Leg.objects.filter(turn__round=round_, order__isnull=False)
+    }
+    fills: dict[object, list[Fill]] = defaultdict(list)
+    for fill in Fill.objects.filter(order__turn_key__in=keys).order_by("seq"):
+        fills[fill.order_id].append(fill)
+    for order in Order.objects.filter(turn_key__in=keys).order_by("client_order_id"):
+        problem = _order_problem(order, legs.get(order.pk), fills[order.pk])
+        if problem:
+            yield f"round {round_.number}: order {order.client_order_id}: {problem}"
+
+
+def _order_problem(order: Order, leg: Leg | None, fills: list[Fill]) -> str:
+    if leg is None:
+        if order.cause != OrderCause.INSTRUCTION:
+            return ""
+        return "no instruction is behind it"
+    if denial_text(order)[:300] != leg.denial:
+        return (
+            f"refused as {denial_text(order) or 'nothing'}, its leg says {leg.denial or 'nothing'}"
+        )
+    if (leg.verdict == LegVerdict.FILLED) != (order.status == OrderStatus.FILLED):
+        return f"it is {order.status}, its leg says {leg.verdict}"
+    filled = sum((fill.quantity for fill in fills), Decimal(0))
+    if order.filled_quantity != filled:
+        return f"filled {order.filled_quantity}, its fills make {filled}"
+    if order.status == OrderStatus.FILLED and order.quantity != filled:
+        return f"of {order.quantity}, its fills make {filled}"
+    if any((fill.symbol, fill.side) != (order.symbol, order.side) for fill in fills):
+        return f"{order.side} {order.symbol}, its fills are of something else"
+    return ""
