@@ -43,7 +43,7 @@ KEPT_EVENTS = 1_000
 EVENTS_A_READ = 500
 TOO_SLOW = 4408
 # Rendering in bursts: at most this often for one competition.
-RENDER_GAP_SECONDS = 0.05
+RENDER_GAP_SECONDS = 0.03
 
 
 @dataclass(eq=False)
@@ -86,7 +86,9 @@ class Room:
     rendered: dict[ChartView, Rendered] = field(default_factory=dict)
     events: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
+    # Typed events do not wait until the pieces are rendered.
+    news_for_listeners: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: tuple[asyncio.Task[None], ...] = ()
     quiet_since: float = 0.0
 
     @property
@@ -104,7 +106,12 @@ class Room:
         """Take note that there are events up to ``seq``."""
         if seq > self.known:
             self.known = seq
-            self.news.set()
+            self.wake()
+
+    def wake(self) -> None:
+        """Let both tasks look at what there is to tell."""
+        self.news.set()
+        self.news_for_listeners.set()
 
 
 class Hub:
@@ -127,9 +134,13 @@ class Hub:
         room = self.rooms.get(slug)
         if room is None:
             room = self.rooms[slug] = Room(slug)
-            room.task = asyncio.get_running_loop().create_task(_work(room))
+            loop = asyncio.get_running_loop()
+            room.tasks = (
+                loop.create_task(_tell_pages(room)),
+                loop.create_task(_tell_listeners(room)),
+            )
         room.viewers.add(viewer)
-        room.news.set()
+        room.wake()
         return room
 
     def leave(self, room: Room, viewer: Viewer) -> None:
@@ -137,8 +148,8 @@ class Hub:
         room.viewers.discard(viewer)
         if not room.viewers and self.rooms.get(room.slug) is room:
             del self.rooms[room.slug]
-            if room.task is not None:
-                room.task.cancel()
+            for task in room.tasks:
+                task.cancel()
 
     async def _listen(self) -> None:
         """Hear the channel layer for as long as the process lives; a lost layer is tried again."""
@@ -204,8 +215,8 @@ async def _in_thread(work: Callable[..., Any], *args: Any) -> Any:
     return await database_sync_to_async(work, thread_sensitive=False)(*args)
 
 
-async def _work(room: Room) -> None:
-    """Render and tell for as long as the room has viewers; an error is logged and tried again."""
+async def _tell_pages(room: Room) -> None:
+    """Render and tell for as long as the room has viewers; what fails is logged and tried again."""
     loop = asyncio.get_running_loop()
     room.quiet_since = loop.time()
     while True:
@@ -217,23 +228,34 @@ async def _work(room: Room) -> None:
             _tell_alive(room)
             continue
         room.news.clear()
-        try:
-            await _tell(room)
-        except DatabaseError:
-            logger.exception("pieces not rendered slug=%s, trying again", room.slug)
-            room.news.set()
-            await asyncio.sleep(RETRY_SECONDS)
-        except Exception:
-            # A broken template must not end the room; the next event tries again.
-            logger.exception("pieces not rendered slug=%s", room.slug)
-            await asyncio.sleep(RETRY_SECONDS)
+        if await _tried(room, _render_and_hand_over):
+            await asyncio.sleep(RENDER_GAP_SECONDS)
         room.quiet_since = loop.time()
-        await asyncio.sleep(RENDER_GAP_SECONDS)
 
 
-async def _tell(room: Room) -> None:
-    """Read what is new, render it once, and put it into every mailbox."""
-    await _tell_events(room)
+async def _tell_listeners(room: Room) -> None:
+    """Read new events and wake those who listen to them, for as long as the room has viewers."""
+    while True:
+        await room.news_for_listeners.wait()
+        room.news_for_listeners.clear()
+        if not await _tried(room, _read_events):
+            room.news_for_listeners.set()
+
+
+async def _tried(room: Room, work: Callable[[Room], Awaitable[None]]) -> bool:
+    """Do the work; on an error wait a little, so that the next try finds a database or a mended row."""
+    try:
+        await work(room)
+    except Exception:
+        # The room must outlive a broken row or a lost database: the next event tries again.
+        logger.exception("viewers not told slug=%s", room.slug)
+        await asyncio.sleep(RETRY_SECONDS)
+        return False
+    return True
+
+
+async def _render_and_hand_over(room: Room) -> None:
+    """Render what is new, once for all, and put it into every mailbox."""
     views = room.views
     if views and room.is_behind:
         room.rendered = await _in_thread(_render, room.slug, views)
@@ -272,8 +294,8 @@ def _hand_over(viewer: Viewer, rendered: Rendered) -> None:
     viewer.has, viewer.sent = rendered, rendered.seq
 
 
-async def _tell_events(room: Room) -> None:
-    """Append what is new to the room's events and wake those who listen to them."""
+async def _read_events(room: Room) -> None:
+    """Append what is new to the room's events and wake those who listen."""
     listeners = [viewer for viewer in room.viewers if viewer.as_json]
     while listeners:
         last = room.events[-1][0] if room.events else max(viewer.sent for viewer in listeners)
@@ -337,7 +359,13 @@ async def _write(room: Room, viewer: Viewer, send: Send) -> None:
     """Write out the mailbox whenever there is something in it; return when the viewer is too slow."""
     while True:
         await viewer.wake.wait()
-        frames = await _event_frames(room, viewer) if viewer.as_json else [viewer.take()]
+        try:
+            frames = await _event_frames(room, viewer) if viewer.as_json else [viewer.take()]
+        except DatabaseError:
+            logger.exception("events not read, trying again slug=%s", room.slug)
+            await asyncio.sleep(RETRY_SECONDS)
+            viewer.wake.set()
+            continue
         for frame in frames:
             try:
                 await asyncio.wait_for(

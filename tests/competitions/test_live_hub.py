@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from competitions.live import bridge, hub
@@ -45,7 +45,15 @@ def tell_silently(competition: Competition, kind: str) -> int:
 
 
 async def in_database(work, *args):
-    return await database_sync_to_async(work)(*args)
+    """Run work in a thread; the tests' database in memory refuses a writer while another reads."""
+    for _ in range(50):
+        try:
+            return await database_sync_to_async(work)(*args)
+        except OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            await asyncio.sleep(0.05)
+    raise AssertionError("the database stayed locked")
 
 
 @asynccontextmanager
@@ -62,8 +70,9 @@ async def viewer(path: str, user=None):
 
 
 @pytest.fixture(autouse=True)
-async def _own_hub():
-    """Let each test's loop have its own hub, and end its tasks."""
+async def _own_hub(monkeypatch):
+    """Let each test's loop have its own hub, which does not wait long after an error, and end its tasks."""
+    monkeypatch.setattr(hub, "RETRY_SECONDS", 0.05)
     yield
     loop = asyncio.get_running_loop()
     found = hub._hubs.pop(loop, None)
@@ -260,7 +269,6 @@ async def test_a_mailbox_keeps_only_the_newest_version_of_a_piece():
 
 
 async def test_a_piece_that_cannot_be_rendered_does_not_end_the_room(monkeypatch):
-    monkeypatch.setattr(hub, "RETRY_SECONDS", 0.1)
     competition = await in_database(make_running)
     async with viewer(f"/ws/competitions/small/?seq={competition.event_seq}") as socket:
         await frame(socket)
