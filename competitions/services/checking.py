@@ -19,10 +19,11 @@ from trading.models.orders import OrderCause, OrderStatus
 
 def missing_rounds(competition: Competition) -> Iterator[str]:
     """Yield a sentence for each round number that should be there and is not."""
+    # The count first: a season that runs may open a round meanwhile.
+    count = Competition.objects.values_list("round_count", flat=True).get(pk=competition.pk)
     found = set(Round.objects.filter(competition=competition).values_list("number", flat=True))
-    for number in sorted(set(range(1, competition.round_count + 1)) ^ found):
-        where = "is there, but was not counted" if number in found else "is missing"
-        yield f"round {number} {where}: the season counts {competition.round_count}"
+    for number in sorted(set(range(1, count + 1)) - found):
+        yield f"round {number} is missing: the season counts {count}"
 
 
 def tape_problems(

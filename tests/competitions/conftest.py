@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -42,25 +41,21 @@ def arena(tmp_path: Path) -> Iterator[Arena]:
 
 
 @pytest.fixture
-def threads_database(
-    request: pytest.FixtureRequest, tmp_path: Path, django_db_setup: None, django_db_blocker: Any
-) -> Iterator[None]:
+def threads_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
     """Let the test use a database that several threads can share, each on its own connection.
 
     The suite's SQLite lies in memory, where threads lock one another out; here it is a file, as in a running arena.
     """
     if connections["default"].vendor == "postgresql":
-        request.getfixturevalue("transactional_db")
         yield
         return
     known, name = connections["default"], connections.settings["default"]["NAME"]
     connections.settings["default"]["NAME"] = str(tmp_path / "threads.sqlite3")
     del connections["default"]
     try:
-        with django_db_blocker.unblock():
-            call_command("migrate", verbosity=0)
-            yield
-            connections["default"].close()
+        call_command("migrate", verbosity=0)
+        yield
+        connections["default"].close()
     finally:
         connections.settings["default"]["NAME"] = name
         connections["default"] = known
