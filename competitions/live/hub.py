@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -258,7 +258,7 @@ async def _render_and_hand_over(room: Room) -> None:
     """Render what is new, once for all, and put it into every mailbox."""
     views = room.views
     if views and room.is_behind:
-        room.rendered = await _in_thread(_render, room.slug, views)
+        room.rendered = await _in_thread(_render, room.slug, views, room.rendered)
         room.known = max([room.known, *(made.seq for made in room.rendered.values())])
     for viewer in room.viewers:
         if viewer.as_json:
@@ -270,8 +270,10 @@ async def _render_and_hand_over(room: Room) -> None:
             room.news.set()
 
 
-def _render(slug: str, views: Iterable[ChartView]) -> dict[ChartView, Rendered]:
-    return render_pieces(slug, views, now=timezone.now())
+def _render(
+    slug: str, views: Collection[ChartView], before: Mapping[ChartView, Rendered]
+) -> dict[ChartView, Rendered]:
+    return render_pieces(slug, views, now=timezone.now(), before=before)
 
 
 def _hand_over(viewer: Viewer, rendered: Rendered) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from competitions.models import Competition, Event
+from competitions.models.events import EventKind
 from competitions.selectors.chart import ChartView
-from competitions.selectors.season_page import SeasonPage, chart_of, season_page
+from competitions.selectors.season_page import SeasonPage, season_page
 from marketdata.domain.canonical import canonical_time
 
 # Piece to template; the template's root element has the piece's name as its id.
@@ -31,6 +32,14 @@ PIECES: Mapping[str, str] = {
     # Last: when it has arrived, all that it vouches for is in place.
     "pulse": "competitions/_pulse.html",
 }
+# What an event within a round can change; every other kind of event changes anything.
+_TURN = {"facts", "prices", "notice", "board", "feed", "pulse"}
+TOUCHED: Mapping[str, set[str]] = {
+    EventKind.ROUND_START: _TURN,
+    EventKind.TURN_SETTLED: _TURN,
+    EventKind.ORDER_FILLED: {*_TURN, "positions", "tabs"},
+    EventKind.POSITION_CLOSED: {*_TURN, "positions", "trades", "tabs"},
+}
 RANGE_LABELS = {"24h": "24 h", "72h": "72 h", "all": "All"}
 UNIT_LABELS = {"pct": "%", "usdt": "USDT"}
 
@@ -46,10 +55,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """All pieces at event ``seq``, ready to send; ``status`` is the competition's."""
+    """All pieces at event ``seq``, ready to send."""
 
     seq: int
-    status: str
     pieces: Mapping[str, str]
 
 
@@ -60,7 +68,7 @@ def page_context(page: SeasonPage) -> dict[str, Any]:
 
 def chart_options(page: SeasonPage) -> dict[str, list[Option]]:
     """Return the links that switch range and unit."""
-    view = page.chart.view
+    view = page.view
     base = reverse("competition", args=[page.competition.slug])
     asset = page.competition.settlement_asset
 
@@ -77,26 +85,57 @@ def chart_options(page: SeasonPage) -> dict[str, list[Option]]:
 
 
 def render_pieces(
-    slug: str, views: Iterable[ChartView], *, now: datetime
+    slug: str,
+    views: Collection[ChartView],
+    *,
+    now: datetime,
+    before: Mapping[ChartView, Rendered] | None = None,
 ) -> dict[ChartView, Rendered]:
     """Return the pieces for each way of looking at the chart; empty when there is no such competition.
 
-    All but the chart are rendered once and shared.
+    All but the chart are rendered once and shared. What was rendered ``before`` is kept where no event since
+    then can have changed it.
     """
     found = Competition.objects.select_related("feed", "book").filter(slug=slug).first()
     if found is None:
         return {}
-    page = season_page(found, ChartView(), now=now)
-    context = page_context(page)
-    shared = {name: _partial(name, context) for name in PIECES if name != "chart"}
-    rendered: dict[ChartView, Rendered] = {}
-    for view in views:
-        seen = page_context(replace(page, chart=chart_of(page.season, view)))
-        pieces = {
-            name: _partial(name, seen) if name == "chart" else shared[name] for name in PIECES
-        }
-        rendered[view] = Rendered(page.seq, page.facts.status, pieces)
-    return rendered
+    plain = season_page(found, ChartView(), now=now)
+    old = _kept(found, views, before or {})
+    names = PIECES.keys() if old is None else _touched(found, old.seq)
+    context = page_context(plain)
+    shared = {name: _partial(name, context) for name in names if name != "chart"}
+    return {
+        view: _rendered(replace(plain, view=view), names, shared, (before or {}).get(view))
+        for view in views
+    }
+
+
+def _rendered(
+    page: SeasonPage, names: Collection[str], shared: Mapping[str, str], old: Rendered | None
+) -> Rendered:
+    fresh = dict(shared)
+    if "chart" in names:
+        fresh["chart"] = _partial("chart", page_context(page))
+    kept = old.pieces if old else {}
+    pieces = {name: fresh.get(name) or kept[name] for name in PIECES}
+    return Rendered(page.seq, pieces)
+
+
+def _kept(
+    found: Competition, views: Collection[ChartView], before: Mapping[ChartView, Rendered]
+) -> Rendered | None:
+    """Return what may be kept in parts: a rendering of every view, all at one event not after the newest."""
+    old = [before[view] for view in views if view in before]
+    if len(old) < len(views) or not old or len({made.seq for made in old}) > 1:
+        return None
+    return old[0] if old[0].seq <= found.event_seq else None
+
+
+def _touched(found: Competition, since: int) -> set[str]:
+    """Return the pieces that the events after ``since`` may have changed."""
+    events = Event.objects.filter(competition=found, seq__gt=since, seq__lte=found.event_seq)
+    kinds = set(events.values_list("kind", flat=True))
+    return set[str]().union(*(TOUCHED.get(kind, set(PIECES)) for kind in kinds), {"pulse"})
 
 
 def _partial(name: str, context: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from threading import Lock
 
 from competitions.models import Competition
@@ -23,45 +24,59 @@ from competitions.selectors.seasons import Season, load_season
 from competitions.selectors.terms import Terms, terms_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeasonPage:
-    """The page at event ``seq``: at least all that was told up to it is in the figures."""
+    """The page of a competition at event ``seq``; each part is read when it is first looked at.
+
+    ``seq`` was read before all of them, so the parts hold at least what was told up to it.
+    """
 
     season: Season
     seq: int
     now: datetime
-    facts: Facts
-    prices: Prices
-    chart: Chart
-    board: Board
-    holdings: Holdings
-    trades: tuple[TradeView, ...]
-    feed: tuple[TurnView, ...]
-    terms: Terms
+    view: ChartView
 
     @property
     def competition(self) -> Competition:
         return self.season.competition
 
+    @cached_property
+    def facts(self) -> Facts:
+        return facts_of(self.season, now=self.now)
+
+    @cached_property
+    def prices(self) -> Prices:
+        return prices_of(self.season)
+
+    @cached_property
+    def chart(self) -> Chart:
+        return chart_of(self.season, self.view)
+
+    @cached_property
+    def board(self) -> Board:
+        return board_of(self.season)
+
+    @cached_property
+    def holdings(self) -> Holdings:
+        order = [row.entrant for row in self.board.rows]
+        return holdings_of(self.season, closing_marks(self.season), order=order)
+
+    @cached_property
+    def trades(self) -> tuple[TradeView, ...]:
+        return trades_of(self.season)
+
+    @cached_property
+    def feed(self) -> tuple[TurnView, ...]:
+        return feed_of(self.season)
+
+    @cached_property
+    def terms(self) -> Terms:
+        return terms_of(self.season)
+
 
 def season_page(competition: Competition, view: ChartView, *, now: datetime) -> SeasonPage:
     """Return the page; ``competition`` must be fresh, since its ``event_seq`` is what the page claims to hold."""
-    season = load_season(competition)
-    board = board_of(season)
-    marks = closing_marks(season)
-    return SeasonPage(
-        season=season,
-        seq=competition.event_seq,
-        now=now,
-        facts=facts_of(season, now=now),
-        prices=prices_of(season),
-        chart=chart_of(season, view),
-        board=board,
-        holdings=holdings_of(season, marks, order=[row.entrant for row in board.rows]),
-        trades=trades_of(season),
-        feed=feed_of(season),
-        terms=terms_of(season),
-    )
+    return SeasonPage(load_season(competition), competition.event_seq, now, view)
 
 
 # Drawings of past rounds never change; a new round, break or name makes another key.

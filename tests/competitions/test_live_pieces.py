@@ -12,9 +12,11 @@ from competitions.live import render
 from competitions.live.render import PIECES, render_pieces
 from competitions.models import Event
 from competitions.selectors.chart import ChartView
-from competitions.services import control
+from competitions.services import control, events
 from competitions.services.driving import drive
+from competitions.services.events import record_events
 from competitions.views import season as views
+from tests.builders import baselines
 from tests.competitions.played import play
 
 pytestmark = pytest.mark.django_db
@@ -150,6 +152,55 @@ def test_all_but_the_chart_is_rendered_once_for_all_views(monkeypatch):
     assert len(made) == 3
     assert counted.count("competitions/_chart.html") == 3
     assert counted.count("competitions/_board.html") == 1
+
+
+def test_only_pieces_that_an_event_can_have_changed_are_rendered_again(monkeypatch):
+    competition = play(rounds=1)
+    before = render_pieces("small", [ALL], now=timezone.now())
+    record_events(competition, ("turn_settled", {}), now=timezone.now())
+    counted = []
+    real = render.render_to_string
+    monkeypatch.setattr(
+        render, "render_to_string", lambda name, *rest: counted.append(name) or real(name, *rest)
+    )
+
+    made = render_pieces("small", [ALL], now=timezone.now(), before=before)
+
+    assert sorted(counted) == [
+        "competitions/_board.html",
+        "competitions/_facts.html",
+        "competitions/_feed.html",
+        "competitions/_notice.html",
+        "competitions/_prices.html",
+        "competitions/_pulse.html",
+    ]
+    assert made[ALL].seq == before[ALL].seq + 1
+    assert made[ALL].pieces["trades"] is before[ALL].pieces["trades"]
+    assert list(made[ALL].pieces) == list(PIECES)
+
+
+@pytest.mark.parametrize(("played", "rounds"), [(0, 1), (1, 2)])
+def test_pieces_grown_event_by_event_are_those_rendered_at_once(played, rounds):
+    competition = play(rounds=played, roster=baselines())
+    now = timezone.now()
+    before = render_pieces("small", [ALL], now=now)
+    seen, stale = [], set()
+
+    def follow(slug, seq):
+        nonlocal before
+        before = render_pieces("small", [ALL], now=now, before=before)
+        whole = render_pieces("small", [ALL], now=now)[ALL].pieces
+        stale.update(name for name in PIECES if before[ALL].pieces[name] != whole[name])
+        seen.append(seq)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Called with each commit, or right away here, where the test's transaction never commits.
+        patch.setattr(events.transaction, "on_commit", lambda work, **_: work())
+        patch.setattr(events.bridge, "announce", follow)
+        list(drive(competition, rounds=rounds))
+
+    assert len(seen) >= 6 * rounds
+    assert stale == set()
 
 
 def test_no_competition_no_pieces():

@@ -113,6 +113,15 @@ def test_a_running_season_shows_its_figures(client):
     assert 'hx-ws:connect="/ws/competitions/small/?seq=' in body
 
 
+def test_the_first_closed_round_of_a_replay_is_drawn(client):
+    # It is marked at its own slot, which is the start of the season.
+    play(rounds=1)
+
+    body = client.get("/c/small/").content.decode()
+
+    assert body.count('class="ln ') >= 3
+
+
 def test_each_participant_has_a_line_and_an_end_label(client):
     play(rounds=2)
 

@@ -82,8 +82,8 @@ class Series:
 
     @property
     def is_empty(self) -> bool:
-        """Tell that no round has closed in the range."""
-        return self.end <= self.start
+        """Tell that no round has closed yet."""
+        return self.rounds == 0
 
 
 def chart_version(season: Season) -> int:
@@ -105,6 +105,9 @@ def series_of(season: Season, view: ChartView) -> Series:
     start = reach["first"] if length is None else max(reach["first"], reach["last"] - length)
     end: datetime = reach["last"]
     raw = _points(season, start, end)
+    if end == start:
+        # The first round of a replay is marked at its slot, which is the start: give the line a length.
+        end += timedelta(seconds=season.competition.interval_seconds)
     lines = tuple(
         Line(entrant, thinned(raw.get(account, ()), start.timestamp()))
         for account, entrant in season.by_account.items()
