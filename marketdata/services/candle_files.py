@@ -168,25 +168,34 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from fastparquet import ParquetFile
 
     try:
-        source = pq.ParquetFile(path)
-        wanted = _columns(path, source.schema_arrow.names)
-        table = source.read(columns=wanted)
-    except (OSError, pa.ArrowException) as error:
+        source = ParquetFile(str(path))
+        wanted = _columns(path, source.columns)
+        frame = source.to_pandas(columns=wanted, index=False)
+    except CandleFileError:
+        raise
+    except Exception as error:
+        # A broken file may fail anywhere in the reader: struct, zlib, numpy, its own errors.
         raise CandleFileError(f"{path.name}: cannot be read ({error})") from error
-    opened, *numbers = (_values(table.column(name), pa) for name in wanted)
+    opened, *numbers = (_values(frame[name]) for name in wanted)
     for number, (at, *values) in enumerate(zip(opened, *numbers, strict=True), start=1):
         yield number, at, values
 
 
-def _values(column: Any, pa: Any) -> list[Any]:
-    if pa.types.is_timestamp(column.type):
-        micros = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(pa.int64())
+def _values(column: Any) -> list[Any]:
+    if column.dtype.kind == "M":
+        naive = column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz else column
         return [
             None if stamp is None else _EPOCH + timedelta(microseconds=stamp)
-            for stamp in micros.to_pylist()
+            for stamp in _microseconds(naive)
         ]
-    return list(column.to_pylist())
+    return [None if value != value else value for value in column.tolist()]
+
+
+def _microseconds(column: Any) -> list[int | None]:
+    stamps = column.to_numpy().astype("datetime64[us]").astype("int64").tolist()
+    return [
+        None if missing else stamp for stamp, missing in zip(stamps, column.isna(), strict=True)
+    ]
