@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -87,6 +90,7 @@ def _choose_feed(binance_seconds: float) -> tuple[Feed, str]:
 
 def _reach(feed: Feed, *, seconds: float) -> None:
     """Return when the feed gave a quote of every demo symbol within ``seconds``; raise FeedError saying why not."""
+    _knock(feed, seconds=seconds)
     specs = [instrument.spec() for instrument in Instrument.objects.filter(symbol__in=SYMBOLS)]
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reach-feed")
     try:
@@ -99,6 +103,16 @@ def _reach(feed: Feed, *, seconds: float) -> None:
     missing = [spec.symbol for spec in specs if spec.symbol not in quotes]
     if missing:
         raise FeedError(f"{feed.name} gave no quote of {', '.join(missing)}")
+
+
+def _knock(feed: Feed, *, seconds: float) -> None:
+    """Raise FeedError unless the feed's host takes connections: an arena off the net need not load the venue's client."""
+    address = urlsplit(feed.base_url or settings.BINANCE_FAPI_BASE_URL)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=seconds).close()
+    except OSError as error:
+        raise FeedError(f"{feed.name} did not answer at {address.geturl()}: {error}") from error
 
 
 def _make(feed: Feed, *, now: datetime) -> Competition:
