@@ -20,7 +20,15 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 SECONDS = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
-TICKS = {"BTCUSDT": "0.10", "ETHUSDT": "0.01", "1000PEPEUSDT": "0.0000001"}
+TICKS = {
+    "BTCUSDT": "0.10",
+    "ETHUSDT": "0.01",
+    "SOLUSDT": "0.01",
+    "BNBUSDT": "0.01",
+    "XRPUSDT": "0.0001",
+    "DOGEUSDT": "0.00001",
+    "1000PEPEUSDT": "0.0000001",
+}
 
 
 class BinanceServer:
