@@ -260,8 +260,11 @@ def finish_competition(competition: Competition, *, reason: str, now: datetime) 
 
 def cancel_unanswered(competition: Competition, *, reason: str, now: datetime) -> int:
     """Settle as CANCELLED every turn whose answer is not being settled yet; their fences move, so late writers lose."""
+    # No join: PostgreSQL looks again at a row it waited for, but not at what a join said of it, and would cancel a turn that was
+    # answered meanwhile.
     turns = Turn.objects.filter(
-        round__competition=competition, state__in=[TurnState.PENDING, TurnState.ASKED]
+        round__in=Round.objects.filter(competition=competition),
+        state__in=[TurnState.PENDING, TurnState.ASKED],
     )
     return turns.update(
         state=TurnState.SETTLED,

@@ -6,21 +6,27 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from agents.models import Completion
 from competitions.models import Competition, Event, Leg, Round, Turn
 from competitions.services import control
+from competitions.services.errors import ControlError
 from competitions.services.rounds import finish_round, open_due_round, prepare_round
 from competitions.services.turns import play_turns
 from competitions.services.verifying import verify_season
+from marketdata.services import quotes_of
 from tests.builders import Model, make_model, make_season, start_season, store_market
 from tests.fakes.season_server import SeasonServer
+from trading import services as trading
+from trading.domain.intents import Wish, WishAction
 from trading.models import Order
+from trading.models.orders import OrderCause
 
 pytestmark = [pytest.mark.usefixtures("threads_database"), pytest.mark.timeout(300)]
 
@@ -176,3 +182,106 @@ def pause_in_the_middle(season: Competition, *, wait: float) -> int:
     assert season.status == "PAUSED"
     assert verify_season(season).problems == []
     return Leg.objects.filter(turn__in=turns, denial__startswith="BOOK_NOT_RUNNING").count()
+
+
+def test_a_pause_that_waits_for_an_answer_lets_it_be_settled() -> None:
+    """The answer is marked in a transaction that the pause must wait for; what it then finds is no longer to be cancelled."""
+    with SeasonServer() as server:
+        season = running_season("season", server.url, 1)
+    prepared(season)
+
+    def pause() -> None:
+        try:
+            control.pause_competition(
+                season, actor="mara", reason="", after_round=False, now=timezone.now()
+            )
+        finally:
+            connection.close()
+
+    pausing = threading.Thread(target=pause)
+    with transaction.atomic():
+        Turn.objects.update(state="ANSWERED")
+        pausing.start()
+        time.sleep(0.5)
+    pausing.join(30)
+
+    season.refresh_from_db()
+    turn = Turn.objects.get()
+    assert (season.status, turn.state, turn.outcome, turn.fence) == ("PAUSED", "ANSWERED", "", 0)
+
+
+def buy_order(
+    season: Competition, name: str, ask: Callable[..., Order] = trading.place_order
+) -> Order:
+    """Ask for a little of the first symbol in the name of the only participant, at the round's quote."""
+    snapshot = Round.objects.get().snapshot
+    assert snapshot is not None
+    return ask(
+        season.participants.get().seat.pk,
+        Wish(action=WishAction.OPEN_LONG, symbol="BTCUSDT", notional=Decimal(500), leverage=1),
+        quotes_of(snapshot.content())["BTCUSDT"],
+        client_order_id=name,
+        cause=OrderCause.INSTRUCTION,
+        turn_key=Turn.objects.get().turn_key,
+        leg=1,
+        market_at=snapshot.as_of,
+        tape_position=6,
+        now=timezone.now(),
+    )
+
+
+def test_an_order_that_meets_a_pause_on_its_way_waits_for_it_and_is_refused() -> None:
+    with SeasonServer() as server:
+        season = running_season("season", server.url, 1)
+    prepared(season)
+    orders: list[Order] = []
+
+    def order() -> None:
+        try:
+            orders.append(buy_order(season, "late"))
+        finally:
+            connection.close()
+
+    ordering = threading.Thread(target=order)
+    with transaction.atomic():
+        control.pause_competition(
+            season, actor="mara", reason="", after_round=False, now=timezone.now()
+        )
+        ordering.start()
+        time.sleep(0.5)
+        assert orders == []
+    ordering.join(30)
+
+    assert [(row.status, row.denial_code) for row in orders] == [("DENIED", "BOOK_NOT_RUNNING")]
+    season.refresh_from_db()
+    with pytest.raises(ControlError):
+        control.pause_competition(
+            season, actor="mara", reason="", after_round=False, now=timezone.now()
+        )
+
+
+def test_a_pause_waits_for_an_order_that_is_being_accepted() -> None:
+    with SeasonServer() as server:
+        season = running_season("season", server.url, 1)
+    prepared(season)
+    paused = threading.Event()
+
+    def pause() -> None:
+        try:
+            control.pause_competition(
+                season, actor="mara", reason="", after_round=False, now=timezone.now()
+            )
+            paused.set()
+        finally:
+            connection.close()
+
+    pausing = threading.Thread(target=pause)
+    with transaction.atomic():
+        buy_order(season, "early", trading.accept_order)
+        pausing.start()
+        assert not paused.wait(0.5), "it would tell of a pause that an order comes after"
+    pausing.join(30)
+
+    assert paused.is_set()
+    assert Order.objects.get().status == "SUBMITTING"
+    assert buy_order(season, "after").status == "DENIED"
