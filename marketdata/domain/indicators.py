@@ -7,11 +7,9 @@ Wilder.
 from __future__ import annotations
 
 import math
-import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -89,24 +87,15 @@ def indicator_table(candles: Sequence[Candle]) -> dict[str, Column]:
     used = candles[-WINDOW:]
     if not used:
         return {name: array("d") for name in NAMES}
-    frame = _pandas().DataFrame(
+    # Some 70 MB and half a second: only an arena that computes indicators pays for them.
+    import pandas as pd
+
+    frame = pd.DataFrame(
         [[float(x) for x in (bar.high, bar.low, bar.close, bar.volume)] for bar in used],
         columns=["high", "low", "close", "volume"],
     )
     columns = {**_trend(frame), **_momentum(frame), **_volatility(frame), **_changes(frame)}
     return {name: array("d", columns[name]) for name in NAMES}
-
-
-def _pandas() -> Any:
-    """Return pandas, loaded when indicators are first computed: some 45 MB and a quarter of a second."""
-    if "pandas" not in sys.modules and "pyarrow" not in sys.modules:
-        # Pandas would load what it finds of it, another 35 MB that nothing here uses.
-        sys.modules["pyarrow"] = None  # type: ignore[assignment]
-        try:
-            return import_module("pandas")
-        finally:
-            del sys.modules["pyarrow"]
-    return import_module("pandas")
 
 
 def _trend(frame: Any) -> dict[str, Any]:
