@@ -71,6 +71,17 @@ def _only_loopback() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Take connections without the pool: the sockets' test client keeps those of threads that end.
+
+    The pool itself is used in tests/services, by real processes.
+    """
+    from django.db import connections
+
+    connections.settings["default"].get("OPTIONS", {}).pop("pool", None)
+
+
 @pytest.fixture(autouse=True)
 def _no_keys_of_the_developer(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     for name in list(os.environ):
