@@ -3,8 +3,10 @@
 
 const OVER = new Set(["FINISHED", "STOPPED", "FAILED"]);
 const DEAD_LINE_MS = 30_000;
+// After the end a few events may still follow: positions closed, the seal.
+const LINGER_MS = 15_000;
 
-const line = { state: "connecting", frameAt: Date.now(), tries: 0 };
+const line = { state: "connecting", frameAt: Date.now(), newsAt: Date.now(), tries: 0 };
 let skew = 0; // the server's clock minus ours, ms
 let heardAt = null; // when the last event happened, by our clock
 
@@ -83,30 +85,42 @@ function liveState(pulse) {
 function tickLive() {
   const indicator = document.querySelector("[data-live]");
   const pulse = document.getElementById("pulse");
-  if (!indicator || !pulse || indicator.dataset.state === "ended") return;
+  if (!indicator || !pulse) return;
   const [state, word, detail] = liveState(pulse);
+  if (indicator.dataset.seq !== pulse.dataset.seq) line.newsAt = Date.now();
   indicator.dataset.state = state;
   indicator.dataset.seq = pulse.dataset.seq;
   setText(indicator.querySelector("[role=status]"), word);
-  setText(indicator.querySelector("small"), detail);
+  if (state !== "ended" || document.getElementById("socket")) setText(indicator.querySelector("small"), detail);
   document.getElementById("main").classList.toggle("stale-data", state === "stale");
   // Nothing will come any more: without its element the socket is closed for good.
-  if (state === "ended") document.getElementById("socket")?.remove();
+  if (state === "ended" && Date.now() - line.newsAt > LINGER_MS) document.getElementById("socket")?.remove();
+}
+
+function openSocket() {
+  const url = document.getElementById("socket")?.getAttribute("hx-ws:connect");
+  const socket = url && window.htmx?.ext?.ws?.getRegistry().get(url)?.socket;
+  return socket?.readyState === WebSocket.OPEN ? socket : null;
+}
+
+function isConnected() {
+  Object.assign(line, { state: "open", frameAt: Date.now(), tries: 0 });
 }
 
 function checkLine() {
+  // htmx may have opened it before this module was loaded.
+  if (line.state === "connecting" && openSocket()) isConnected();
   if (line.state !== "open" || Date.now() - line.frameAt < DEAD_LINE_MS) return;
   // Open, but silent although the server speaks every ten seconds: let it be opened anew.
-  const url = document.getElementById("socket")?.getAttribute("hx-ws:connect");
-  if (url) window.htmx?.ext?.ws?.getRegistry().get(url)?.socket?.close();
+  openSocket()?.close();
   line.frameAt = Date.now();
 }
 
 function tick() {
   tickCountdowns();
   tickAges();
-  tickLive();
   checkLine();
+  tickLive();
 }
 
 // ---- what is being read stays still
@@ -192,7 +206,7 @@ document.addEventListener("animationend", (event) => {
 // ---- events
 
 document.addEventListener("htmx:after:ws:connection", () => {
-  Object.assign(line, { state: "open", frameAt: Date.now(), tries: 0 });
+  isConnected();
   tickLive();
 });
 document.addEventListener("htmx:ws:close", () => {
@@ -200,7 +214,7 @@ document.addEventListener("htmx:ws:close", () => {
   tickLive();
 });
 document.addEventListener("htmx:before:ws:message", (event) => {
-  line.frameAt = Date.now();
+  isConnected();
   const { message } = event.detail;
   message.text = holdBack(message.text);
 });
@@ -219,6 +233,11 @@ document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, textarea, select")) return;
   [...all("[data-key]")].find((link) => link.dataset.key === event.key)?.click();
 });
+
+// htmx begins as soon as it is loaded, which may be before its socket extension is: then the element was
+// passed over. This module comes after both; an element that is connected already is left as it is.
+const socketElement = document.getElementById("socket");
+if (socketElement) window.htmx?.process(socketElement);
 
 readPulse();
 tick();

@@ -1,31 +1,15 @@
-"""The operator's way: log in, pause, resume, close; and what spectators see of it."""
+"""The operator's way: log in, pause, resume; and what spectators see of it."""
 
 from __future__ import annotations
 
 import signal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
+
+from tests.e2e.ways import LIVE, log_in, watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-
-LIVE = "[data-testid=live]"
-
-
-def log_in(page: Page, password: str) -> None:
-    page.goto("/ops/")
-    page.get_by_label("Name").fill("operator")
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("h1")).to_have_text("Operator console")
-
-
-def watch(visit) -> Page:
-    page = visit().page
-    page.goto("/c/demo/")
-    expect(page.locator(LIVE)).to_have_attribute("data-state", "live")
-    page.evaluate("window.notReloaded = true")
-    return page
 
 
 def test_pause_and_resume_reach_open_pages(visit, server):
@@ -69,21 +53,3 @@ def test_a_lost_server_is_told_and_found_again(visit, server, how):
     else:
         pytest.fail(f"nothing came after event {seq}")
     assert spectator.evaluate("window.notReloaded") is True
-
-
-def test_emergency_close_at_a_phone_ends_the_season_everywhere(visit, server):
-    spectator, operator = watch(visit), visit(390, "dark")
-    log_in(operator.page, server.password)
-
-    operator.page.get_by_role("link", name="Emergency close").click()
-    expect(operator.page.locator(".ask")).to_contain_text("Close Demo season now?")
-    overflow = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not operator.page.evaluate(overflow)
-    operator.page.get_by_role("button", name="and halt").click()
-
-    expect(operator.page.locator("[data-testid=flat]")).to_contain_text("Nothing is open any more.")
-    expect(spectator.locator(LIVE)).to_have_attribute("data-state", "ended")
-    expect(spectator.locator("#notice")).to_contain_text("was stopped")
-    expect(spectator.locator("#tabs [for=tab-p] span")).to_have_text("0")
-    assert spectator.locator("#socket").count() == 0
-    assert operator.complaints == []

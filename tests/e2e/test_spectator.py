@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+from tests.e2e.ways import LIVE
 
-LIVE = "[data-testid=live]"
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
 def is_scrolled_sideways(page: Page) -> bool:
@@ -176,3 +176,19 @@ def test_a_place_that_does_not_exist(visit):
 
     assert page.goto("/c/nowhere/").status == 404
     expect(page.locator("h1")).to_have_text("There is nothing at this address")
+
+
+@pytest.mark.parametrize("late", ["**/hx-ws*.js", "**/js/live*.js"])
+def test_a_script_that_comes_late_still_finds_its_way(visit, late):
+    page = visit().page
+
+    def delay(route):
+        page.wait_for_timeout(1_000)
+        route.continue_()
+
+    # htmx begins before its socket extension is there, or connects before the page's own module is.
+    page.route(late, delay)
+    page.goto("/c/demo/")
+
+    expect(page.locator(LIVE)).to_have_attribute("data-state", "live")
+    wait_for_round(page, round_count(page) + 1)
