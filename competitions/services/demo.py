@@ -27,6 +27,7 @@ SLUG = "demo"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT")
 INTERVAL_SECONDS = 8
 MODELS = 3
+OPENING_SECONDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def ensure_demo_season(*, now: datetime, binance_seconds: float = 3.0) -> DemoRe
     marketdata.ensure_instruments(marketdata.default_specs().values())
     feed, note = _choose_feed(binance_seconds)
     with transaction.atomic():
-        competition = _make(feed, now=now)
+        competition = _make(feed)
     start_competition(competition, actor="system", now=now)
     competition.refresh_from_db()
     return DemoReport(competition, created=True, feed_note=note)
@@ -115,7 +116,7 @@ def _knock(feed: Feed, *, seconds: float) -> None:
         raise FeedError(f"{feed.name} did not answer at {address.geturl()}: {error}") from error
 
 
-def _make(feed: Feed, *, now: datetime) -> Competition:
+def _make(feed: Feed) -> Competition:
     competition = Competition.objects.create(
         slug=SLUG,
         name="Demo season",
@@ -129,7 +130,8 @@ def _make(feed: Feed, *, now: datetime) -> Competition:
         deadline_seconds=INTERVAL_SECONDS,
         initial_capital=Decimal(10000),
         fill_rule=FillRule.ARRIVAL,
-        starts_at=now + timedelta(seconds=1),
+        # Asking the venue took its time, and the server has yet to open.
+        starts_at=timezone.now() + timedelta(seconds=OPENING_SECONDS),
     )
     competition.instruments.set(Instrument.objects.filter(symbol__in=SYMBOLS))
     models = (
