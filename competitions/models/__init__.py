@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from competitions.models.access import ApiKey
 from competitions.models.competitions import Competition, Participant
 from competitions.models.events import AuditEvent, Event, Heartbeat, Lease
 from competitions.models.rounds import Gap, Leg, Round, Turn
 
 __all__ = [
+    "ApiKey",
     "AuditEvent",
     "Competition",
     "Event",
