@@ -101,8 +101,9 @@ def refuse_unknown(environ: Mapping[str, str] = os.environ) -> None:
 def _hint(name: str, known: Iterable[str]) -> str:
     # PORT and LOG_LEVEL carry no prefix, and are the ones people prefix by mistake.
     plain = ("PORT", "LOG_LEVEL", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL")
-    candidates = {**{f"ARENA_{word}": word for word in plain}, **{word: word for word in known}}
-    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    candidates = {word.removeprefix("ARENA_"): word for word in (*plain, *known)}
+    # Without the prefix, which would make any two names look alike.
+    near = difflib.get_close_matches(name.removeprefix("ARENA_"), candidates, n=1, cutoff=0.6)
     return f", did you mean {candidates[near[0]]}?" if near else ""
 
 

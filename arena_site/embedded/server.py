@@ -22,7 +22,7 @@ STOP_SECONDS = 4.0
 WORKER_CONCURRENCY = 16
 
 
-class PortTakenError(Exception):
+class CannotListenError(Exception):
     """The address cannot be listened on; the message says why."""
 
 
@@ -30,8 +30,10 @@ def check_port(host: str, port: int) -> None:
     """Bind once to tell a taken port in plain words, before anything is started.
 
     Raises:
-        PortTakenError: If it cannot be bound.
+        CannotListenError: If it is no port, or cannot be bound.
     """
+    if not 1 <= port <= 65535:
+        raise CannotListenError(f"--port must be a whole number from 1 to 65535, was {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,7 +45,7 @@ def check_port(host: str, port: int) -> None:
                 if error.errno == errno.EADDRINUSE
                 else (error.strerror or str(error))
             )
-            raise PortTakenError(
+            raise CannotListenError(
                 f"cannot listen on {host} port {port}: {reason}; choose another with --port"
             ) from error
 

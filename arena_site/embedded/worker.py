@@ -6,7 +6,13 @@ import os
 import threading
 from typing import Any
 
+from django.conf import settings
+
 START_SECONDS = 15.0
+
+
+class SilentWorkerError(Exception):
+    """The worker takes no tasks; the message says what to look at."""
 
 
 class WorkerThread(threading.Thread):
@@ -27,11 +33,14 @@ class WorkerThread(threading.Thread):
         """Start, and return when tasks are being taken.
 
         Raises:
-            TimeoutError: If that takes too long.
+            SilentWorkerError: If that takes too long.
         """
         self.start()
         if not self._ready.wait(START_SECONDS):
-            raise TimeoutError(f"the worker did not start within {START_SECONDS:.0f} s")
+            reason = "; does Redis answer at REDIS_URL?" if settings.REDIS_URL else ""
+            raise SilentWorkerError(
+                f"the worker did not start within {START_SECONDS:.0f} s{reason}"
+            )
 
     def stop(self) -> None:
         """Take no more tasks; those that run are left to end."""

@@ -166,3 +166,10 @@ def test_foreign_address_is_refused(tmp_path):
     message = refused(tmp_path, "--host", "192.0.2.1", "--port", str(free_port()))
 
     assert "cannot listen on 192.0.2.1 port" in message
+
+
+@pytest.mark.parametrize("port", ["0", "99999"])
+def test_number_that_is_no_port_is_refused(tmp_path, port):
+    message = refused(tmp_path, "--port", port)
+
+    assert f"--port must be a whole number from 1 to 65535, was {port}" in message

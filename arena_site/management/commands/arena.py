@@ -11,6 +11,7 @@ from django.utils import timezone
 from arena_site.embedded import server
 from arena_site.embedded.lock import AlreadyRunningError, instance_lock
 from arena_site.embedded.welcome import print_welcome
+from arena_site.embedded.worker import SilentWorkerError
 from arena_site.preparation import prepare
 
 
@@ -31,7 +32,7 @@ class Command(BaseCommand):
             with instance_lock(settings.VAR_DIR / "arena.lock"):
                 server.check_port(host, port)
                 self._open(host, port)
-        except (AlreadyRunningError, server.PortTakenError) as error:
+        except (AlreadyRunningError, server.CannotListenError, SilentWorkerError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("stopped before the arena was open", returncode=130) from None
