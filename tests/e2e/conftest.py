@@ -40,10 +40,15 @@ class Server:
         self.process = self.arena.spawn(
             "manage.py", "arena", "--port", str(self.port), output=self.output
         )
+        self.wait_for("/readyz")
+
+    def wait_for(self, address: str) -> None:
+        """Return when the page is there."""
+        assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
-                urllib.request.urlopen(f"{self.url}/readyz", timeout=2).close()
+                urllib.request.urlopen(f"{self.url}{address}", timeout=2).close()
             except OSError:
                 assert self.process.poll() is None, self.output.read_text()
                 time.sleep(0.1)
@@ -74,6 +79,7 @@ def server(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with open_arena(folder) as arena:
         running = Server(arena, folder / "output.txt", port)
         running.start()
+        running.wait_for("/c/demo/r/2/")
         yield running
         running.stop()
 

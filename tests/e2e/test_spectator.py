@@ -55,7 +55,8 @@ def test_from_the_first_page_to_a_decision(visit, width, theme):
 
 
 @pytest.mark.parametrize(
-    "address", ["leaderboard/", "rules/", "figures/", "a/buy-and-hold/", "r/1/"]
+    "address",
+    ["leaderboard/", "rules/", "figures/", "a/buy-and-hold/", "r/1/", "r/1/buy-and-hold/"],
 )
 @pytest.mark.parametrize("width", [360, 1440])
 def test_the_other_pages_fit_and_complain_of_nothing(visit, address, width):
@@ -107,13 +108,18 @@ def test_pushed_figures_are_those_of_a_fresh_page(visit):
             "cells => cells.map(cell => [cell.closest('tr').dataset.agent, cell.dataset.value])"
         )
 
-    # A round may close between the two looks; then look again.
-    for _ in range(10):
-        before = watching.locator("#pulse").get_attribute("data-seq")
+    def told(page: Page) -> str:
+        return page.locator("#pulse").get_attribute("data-seq")
+
+    # Something may happen between the two looks; then look again.
+    for _ in range(40):
         fresh.goto("/c/demo/")
-        if before == fresh.locator("#pulse").get_attribute("data-seq"):
-            break
-    assert figures(watching) == figures(fresh)
+        before, pushed = told(watching), figures(watching)
+        if told(fresh) == before == told(watching):
+            assert pushed == figures(fresh)
+            return
+        watching.wait_for_timeout(500)
+    pytest.fail("the two pages were never at the same event")
 
 
 def test_an_open_tab_and_open_reasons_stay_open_through_a_push(visit):
