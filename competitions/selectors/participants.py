@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -81,7 +80,7 @@ def participant_page(season: Season, entrant: Entrant) -> ParticipantPage:
         positions=holders[0].positions if holders else (),
         trades=trades_of(season, entrant=entrant, limit=TRADES) if entrant.account_id else (),
         turns=feed_of(season, entrant=entrant, limit=DECISIONS),
-        outcomes=tuple(_outcomes(entrant)),
+        outcomes=outcomes_of(entrant),
         chart=_chart(season, entrant),
     )
 
@@ -94,11 +93,12 @@ def _chart(season: Season, entrant: Entrant) -> Chart:
     return draw(replace(series, lines=tuple(kept)), view, lead=entrant)
 
 
-def _outcomes(entrant: Entrant) -> Sequence[OutcomeCount]:
+def outcomes_of(entrant: Entrant) -> tuple[OutcomeCount, ...]:
+    """Return how the participant's settled turns ended, the most frequent first. Queries once."""
     rows = (
         Turn.objects.filter(participant_id=entrant.id, state=TurnState.SETTLED)
         .values_list("outcome")
         .annotate(count=Count("pk"))
         .order_by("-count", "outcome")
     )
-    return [OutcomeCount(outcome, count) for outcome, count in rows]
+    return tuple(OutcomeCount(outcome, count) for outcome, count in rows)

@@ -1,0 +1,11 @@
+"""The JSON door: one router per noun, all reads bounded, all writes by services."""
+
+from __future__ import annotations
+
+from competitions.api import competitions, overview, participants
+
+competitions_router = competitions.router
+overview_router = overview.router
+participants_router = participants.router
+
+__all__ = ["competitions_router", "overview_router", "participants_router"]

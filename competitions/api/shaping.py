@@ -1,0 +1,249 @@
+"""From selectors' values and rows to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from agents.providers.capabilities import effective_parameters
+from competitions.api.answers import (
+    AccountOut,
+    BoardOut,
+    BoardRowOut,
+    CompetitionDetailOut,
+    CompetitionOut,
+    DecisionOut,
+    DecisionPage,
+    EntrantOut,
+    LegOut,
+    ParametersOut,
+    ParticipantOut,
+    PositionOut,
+    RulesOut,
+    StatusOut,
+    TradeOut,
+)
+from competitions.api.paging import cut
+from competitions.models import Competition, Participant, Turn
+from competitions.selectors.activity import PositionView, leg_view, turn_view
+from competitions.selectors.board import Board, BoardRow
+from competitions.selectors.facts import facts_of
+from competitions.selectors.seasons import Entrant, Season, entrant_of, mode_of
+from trading.models import Position, Standing
+
+# Ordinals stay below it.
+_ORDINALS = 100_000
+
+
+def competition_fields(row: Competition) -> dict[str, object]:
+    """Return what a list tells of a competition; its feed must be loaded."""
+    names = [name for name in CompetitionOut.model_fields if name not in {"mode", "feed"}]
+    return {
+        **{name: getattr(row, name) for name in names},
+        "mode": mode_of(row),
+        "feed": row.feed.slug,
+    }
+
+
+def competition_out(row: Competition) -> CompetitionOut:
+    return CompetitionOut.model_validate(competition_fields(row))
+
+
+def competition_detail(season: Season) -> CompetitionDetailOut:
+    row = season.competition
+    rules = {name: getattr(row, name) for name in RulesOut.model_fields}
+    return CompetitionDetailOut.model_validate(
+        {
+            **competition_fields(row),
+            "rules": rules,
+            "instruments": list(season.grids),
+            "timeframes": row.timeframes,
+            "participants": [entrant_fields(entrant) for entrant in season.entrants],
+            "contract_hash": row.contract_hash,
+            "season_digest": row.season_digest,
+            "stop_reason": row.stop_reason,
+        }
+    )
+
+
+def entrant_fields(entrant: Entrant) -> dict[str, object]:
+    return {name: getattr(entrant, name) for name in EntrantOut.model_fields}
+
+
+def entrant_out(entrant: Entrant) -> EntrantOut:
+    return EntrantOut.model_validate(entrant_fields(entrant))
+
+
+def participant_out(row: Participant) -> ParticipantOut:
+    """Return a participant; its competition, agent and provider must be loaded."""
+    agent = row.agent
+    effective, warnings = effective_parameters(agent.provider, agent.parameters)
+    parameters = ParametersOut(requested=agent.parameters, effective=effective, warnings=warnings)
+    return ParticipantOut.model_validate(
+        {
+            **entrant_fields(entrant_of(row)),
+            "competition_id": row.competition_id,
+            "competition": row.competition.slug,
+            "agent": agent.slug,
+            "timeout_seconds": agent.timeout_seconds,
+            "parameters": parameters,
+            "created_at": row.created_at,
+        }
+    )
+
+
+def status_out(season: Season, *, now: datetime) -> StatusOut:
+    row, facts = season.competition, facts_of(season, now=now)
+    heard = facts.last_event_at
+    silence = timedelta(seconds=facts.stale_seconds)
+    return StatusOut(
+        id=row.pk,
+        slug=row.slug,
+        status=facts.status,
+        status_label=facts.status_label,
+        mode=season.mode,
+        round_count=facts.round_count,
+        total_rounds=facts.total_rounds,
+        is_round_open=facts.is_round_open,
+        next_round_at=facts.next_at,
+        market_at=row.market_at,
+        last_event_at=heard,
+        is_stale=bool(facts.stale_seconds) and heard is not None and now - heard > silence,
+        seq=row.event_seq,
+        stop_reason=row.stop_reason,
+    )
+
+
+def board_out(season: Season, board: Board) -> BoardOut:
+    return BoardOut(
+        competition_id=season.competition.pk,
+        competition=season.slug,
+        closed_rounds=board.closed_rounds,
+        at=board.at,
+        rows=[board_row_out(row) for row in board.rows],
+    )
+
+
+def board_row_out(row: BoardRow) -> BoardRowOut:
+    return BoardRowOut(
+        rank=row.rank,
+        participant=entrant_out(row.entrant),
+        equity=row.equity,
+        total_return=row.earned,
+        max_drawdown=row.max_drawdown,
+        trades=row.trades,
+        win_rate=row.win_rate,
+        fees=row.fees,
+        exposure=row.exposure,
+        last_outcome=row.last.outcome if row.last else None,
+    )
+
+
+def account_out(row: Participant, standing: Standing | None) -> AccountOut:
+    """Return an account; before the start it holds the start capital."""
+    capital = row.competition.initial_capital
+    known = standing or Standing(start_capital=capital, equity=capital, wallet=capital)
+    return AccountOut(
+        participant_id=row.pk,
+        settlement_asset=row.competition.settlement_asset,
+        status=row.account.status if row.account else "UNOPENED",
+        round=known.number,
+        at=known.at,
+        start_capital=known.start_capital,
+        equity=known.equity,
+        wallet=known.wallet,
+        unrealised=known.unrealised,
+        realised=known.realised,
+        used_margin=known.used_margin,
+        free_margin=known.equity - known.used_margin,
+        exposure=known.exposure,
+        fees=known.fees,
+        funding=known.funding,
+    )
+
+
+def position_out(view: PositionView) -> PositionOut:
+    return PositionOut(
+        participant=view.entrant.slug,
+        symbol=view.symbol,
+        side=view.side,
+        quantity=view.quantity,
+        leverage=view.leverage,
+        entry_price=view.entry,
+        mark_price=view.mark,
+        notional=view.notional,
+        unrealised=view.unrealised,
+        stop_loss=view.stop_loss,
+        take_profit=view.take_profit,
+        invalidation=view.invalidation,
+        opened_at=view.opened_at,
+    )
+
+
+def trade_out(row: Position) -> TradeOut:
+    return TradeOut(
+        seq=row.seq,
+        symbol=row.symbol,
+        side="LONG" if row.is_long else "SHORT",
+        quantity=row.entered_quantity,
+        leverage=row.leverage,
+        entry_price=row.average_entry,
+        exit_price=row.average_exit,
+        realised=row.realised,
+        fees=row.fees,
+        funding=row.funding,
+        net=row.realised - row.fees + row.funding,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+    )
+
+
+def decision_page(season: Season, turns: Sequence[Turn], *, limit: int) -> DecisionPage:
+    """Return a page of turns that :func:`turns_page` fetched."""
+    rows, has_more = cut(turns, limit)
+    cursor = None
+    if has_more:
+        ordinal = season.by_id[rows[-1].participant_id].ordinal
+        cursor = str(rows[-1].round.number * _ORDINALS + ordinal)
+    return DecisionPage(items=[decision_out(season, row) for row in rows], next_cursor=cursor)
+
+
+def turn_position(cursor: int | None) -> tuple[int, int] | None:
+    """Return round and ordinal of the turn after which a page begins."""
+    return None if cursor is None else divmod(cursor, _ORDINALS)
+
+
+def decision_out(season: Season, turn: Turn) -> DecisionOut:
+    view = turn_view(season, turn)
+    return DecisionOut(
+        turn=view.key,
+        participant_id=view.entrant.id,
+        participant=view.entrant.slug,
+        round=view.number,
+        slot_at=view.slot_at,
+        outcome=view.outcome,
+        reason=view.reason,
+        status=turn.decision.status if turn.decision else None,
+        summary=view.summary,
+        error=view.error,
+        answered_at=view.answered_at,
+        settled_at=turn.settled_at,
+        instructions=_legs(season, turn),
+    )
+
+
+def _legs(season: Season, turn: Turn) -> list[LegOut]:
+    found = []
+    for leg in turn.legs.all():
+        view = leg_view(season, leg)
+        found.append(
+            LegOut(
+                index=leg.index,
+                instruction=leg.instruction,
+                verdict=leg.verdict,
+                denial=view.denial,
+                filled_quantity=view.filled_quantity,
+                filled_price=view.filled_price,
+            )
+        )
+    return found
