@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet
 
 from competitions.models.rounds import Leg, LegVerdict, Turn, TurnOutcome, TurnState
+from competitions.selectors.checks import denial_shown
 from competitions.selectors.market import ClosingMarks
 from competitions.selectors.seasons import Entrant, Grid, Season
 from competitions.selectors.shown import shown
@@ -163,7 +164,7 @@ def leg_view(season: Season, leg: Leg) -> LegView:
         confidence=_decimal(wish.get("confidence")),
         reasoning=shown(str(wish.get("reasoning") or ""), limit=REASONING_LIMIT),
         verdict=leg.verdict,
-        denial=shown(leg.denial),
+        denial=denial_shown(leg.denial),
         filled_quantity=quantity,
         filled_price=price,
     )

@@ -12,6 +12,7 @@ from agents.models import Completion, Decision
 from agents.models.answers import CompletionStatus, DecisionStatus
 from competitions.models.rounds import Leg, LegVerdict, Round, Turn, TurnOutcome, TurnState
 from competitions.selectors.activity import LegView, leg_view, turn_rows
+from competitions.selectors.checks import Check, check_of
 from competitions.selectors.seasons import Entrant, Season
 from competitions.selectors.shown import shown
 from competitions.templatetags.arena_format import after, on_grid, second, signed
@@ -21,33 +22,6 @@ from trading.models.orders import OrderSide
 
 OK, WARN, BAD, WAIT, NONE = "ok", "warn", "bad", "wait", "none"
 RAW_LIMIT = 200_000
-
-# What each rule limits, and in which direction the limit reads.
-RULES: Mapping[str, tuple[str, str]] = {
-    "UNKNOWN_SYMBOL": ("Symbol is traded", ""),
-    "NO_QUOTE": ("A quote", ""),
-    "BOOK_NOT_RUNNING": ("Season is running", ""),
-    "ACCOUNT_NOT_ACTIVE": ("Account is active", ""),
-    "INVALID_SIZE": ("A usable size", ""),
-    "LEVERAGE_BELOW_ONE": ("Leverage, least", "≥"),
-    "LEVERAGE_ABOVE_LIMIT": ("Leverage, most", "≤"),
-    "QUANTITY_BELOW_STEP": ("Quantity on step", ""),
-    "BELOW_MIN_QUANTITY": ("Minimum quantity", "≥"),
-    "ABOVE_MAX_QUANTITY": ("Maximum quantity", "≤"),
-    "BELOW_MIN_NOTIONAL": ("Minimum notional", "≥"),
-    "ABOVE_MAX_NOTIONAL": ("Maximum notional", "≤"),
-    "NO_POSITION": ("Position open", ""),
-    "REDUCE_ONLY_WOULD_INCREASE": ("Reduces, not more than held", "≤"),
-    "SHORTING_NOT_ALLOWED": ("Direction allowed", ""),
-    "PYRAMIDING_NOT_ALLOWED": ("Adding to a position", ""),
-    "LEVERAGE_CONFLICT": ("Leverage of the position", "="),
-    "TOO_MANY_POSITIONS": ("Open positions", "≤"),
-    "EXITS_ON_WRONG_SIDE": ("Exits on the right side", ""),
-    "EXITS_OUT_OF_RANGE": ("Exits within reach", ""),
-    "POSITION_SHARE_ABOVE_LIMIT": ("Position share, %", "≤"),
-    "MARGIN_USAGE_ABOVE_LIMIT": ("Margin usage, %", "≤"),
-    "INSUFFICIENT_MARGIN": ("Free margin", "≥"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +61,6 @@ class Attempt:
         return (
             self.body is not None and self.text is not None and self.body.sha256 == self.text.sha256
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One rule as it was looked at."""
-
-    name: str
-    limit: str
-    value: str
-    passed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,21 +220,9 @@ def _leg_trail(season: Season, leg: Leg) -> LegTrail:
     order = leg.order
     return LegTrail(
         leg=leg_view(season, leg),
-        checks=tuple(_check(row) for row in order.checks) if order else (),
+        checks=tuple(check_of(row) for row in order.checks) if order else (),
         order=order,
         fills=tuple(_fill_view(fill) for fill in order.fills.all()) if order else (),
-    )
-
-
-def _check(row: Mapping[str, Any]) -> Check:
-    rule = str(row.get("rule", ""))
-    name, sign = RULES.get(rule, (rule.replace("_", " ").capitalize(), ""))
-    value = row.get("value")
-    return Check(
-        name=name,
-        limit=f"{sign} {row.get('limit', '')}".strip(),
-        value="—" if value is None else shown(str(value), limit=60),
-        passed=bool(row.get("passed")),
     )
 
 
@@ -406,5 +358,6 @@ def _result_step(trail: Trail) -> Step:
     when = after(trail.turn.settled_at, trail.round.opened_at)
     what = outcome.lower()
     if trail.earned is not None:
-        what += f", equity {signed(trail.earned)}"
+        change = signed(trail.earned) if trail.earned else "unchanged"
+        what += f", equity {change}"
     return Step("Result", "result", state, when, what)
