@@ -38,6 +38,20 @@ from trading.models.books import Venue
 class CompetitionForm(forms.ModelForm[Competition]):
     """Refuses a mistake at the field where it was made."""
 
+    timeframes = forms.MultipleChoiceField(
+        choices=[(item.value, item.value) for item in Timeframe],
+        initial=("1m", "15m"),
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Candles shown to agents; a replay begins where the shortest has had its warm-up.",
+        error_messages={"required": "at least one timeframe is wanted, found none"},
+    )
+
+    def clean_timeframes(self) -> list[str]:
+        """Keep the order of a season that was set up by program: its first timeframe is the base."""
+        chosen: list[str] = self.cleaned_data["timeframes"]
+        kept: list[str] = self.instance.timeframes
+        return kept if sorted(kept) == sorted(chosen) else chosen
+
     def clean(self) -> dict[str, Any]:
         """Look at what the fields say together."""
         cleaned = super().clean() or self.cleaned_data
@@ -76,11 +90,6 @@ class CompetitionForm(forms.ModelForm[Competition]):
             self.add_error("fill_rule", "arrival needs the wall clock; a replay fills by snapshot")
 
     def _clean_market(self, cleaned: dict[str, Any]) -> None:
-        known = [item.value for item in Timeframe]
-        frames = cleaned.get("timeframes")
-        if not isinstance(frames, list) or not frames or any(name not in known for name in frames):
-            wanted = f"a list of some of {', '.join(known)}"
-            self.add_error("timeframes", f"{wanted} is wanted, was {frames!r}")
         venue = cleaned.get("venue")
         if venue and venue != Venue.PAPER:
             self.add_error("venue", f"paper is the only venue that can be armed yet, was {venue}")
@@ -191,7 +200,7 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
     prepopulated_fields = {"slug": ("name",)}
     filter_horizontal = ("instruments",)
     show_full_result_count = False
-    actions = ("start", "pause", "resume", "stop")
+    actions = ("start", "schedule", "pause", "resume", "stop")
     fieldsets = (
         (None, {"fields": ("name", "slug", "description", "visibility")}),
         (
@@ -287,6 +296,10 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
     def start(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
         self._each(request, queryset, "started", control.start_competition)
 
+    @admin.action(description="Let the clock start it at its time", permissions=["change"])
+    def schedule(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
+        self._each(request, queryset, "scheduled", control.schedule_competition)
+
     @admin.action(description="Pause now", permissions=["change"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
         self._each(
@@ -323,6 +336,16 @@ class LegInline(ReadOnlyAdmin, admin.TabularInline[Leg, Turn]):
     model = Leg
     fields = ("index", "verdict", "denial", "order", "instruction")
     raw_id_fields = ("order",)
+
+
+@admin.register(Participant)
+class ParticipantAdmin(ReadOnlyAdmin, admin.ModelAdmin[Participant]):
+    """Participants of all seasons; those of a draft are set up on its page."""
+
+    list_display = ("name", "competition", "ordinal", "agent", "state")
+    list_filter = ("state",)
+    list_select_related = ("competition", "agent")
+    search_fields = ("name", "slug", "competition__slug", "agent__slug")
 
 
 @admin.register(Round)

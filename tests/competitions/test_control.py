@@ -23,7 +23,7 @@ from competitions.services.errors import ControlError
 from competitions.services.leases import take_lease
 from competitions.services.rounds import open_due_round, prepare_round
 from competitions.services.settling import settle_turn
-from competitions.services.sweeping import sweep
+from competitions.services.sweeping import due_competitions, sweep
 from competitions.services.verifying import verify_season
 from tests.arenas import ROOT, Arena
 from tests.builders import (
@@ -209,6 +209,45 @@ def test_a_season_starts_once():
     with pytest.raises(ControlError, match="only a draft can be started, season is RUNNING"):
         start_season(season)
     assert Book.objects.count() == 1
+
+
+def on_the_wall_clock(**fields: Any) -> Competition:
+    return make_season(
+        "season",
+        make_synthetic_feed(),
+        baselines("cash"),
+        clock=ClockKind.WALL,
+        fill_rule=FillRule.ARRIVAL,
+        **fields,
+    )
+
+
+@pytest.mark.django_db
+def test_a_scheduled_season_is_started_by_the_clock_at_its_time():
+    now = timezone.now()
+    starts_at = now.replace(microsecond=0) + timedelta(minutes=10)
+    season = on_the_wall_clock(starts_at=starts_at)
+
+    scheduled = control.schedule_competition(season, actor="olga", now=now)
+
+    assert scheduled.status == "SCHEDULED"
+    assert scheduled.contract == ""
+    assert season not in due_competitions(now=now)
+    assert season in due_competitions(now=starts_at)
+    started = control.start_competition(scheduled, actor="clock", now=starts_at)
+    assert (started.status, started.starts_at) == ("RUNNING", starts_at)
+
+
+@pytest.mark.django_db
+def test_a_start_in_the_past_cannot_be_scheduled():
+    now = timezone.now()
+    season = on_the_wall_clock(starts_at=None)
+
+    with pytest.raises(ControlError, match="a start in the future, on the wall clock, is wanted"):
+        control.schedule_competition(season, actor="olga", now=now)
+
+    season.refresh_from_db()
+    assert season.status == "DRAFT"
 
 
 # --- pause and resume ---------------------------------------------------------------------------
