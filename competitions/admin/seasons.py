@@ -145,6 +145,7 @@ class RosterFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             raise forms.ValidationError("a competition needs at least one participant, found none")
         self._give_places(kept)
         slugs = [form.cleaned_data["slug"] for form in kept]
+        slugs += [participant.slug for participant in self._unseen()]
         doubles = sorted({slug for slug in slugs if slugs.count(slug) > 1})
         if doubles:
             raise forms.ValidationError(
@@ -152,12 +153,20 @@ class RosterFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             )
         super().clean()
 
+    def _unseen(self) -> list[Participant]:
+        """Return the participants that somebody else added since the page was opened."""
+        if self.instance.pk is None:
+            return []
+        seen = [form.instance.pk for form in self.forms]
+        return list(self.instance.participants.exclude(pk__in=[pk for pk in seen if pk]))
+
     def _is_kept(self, form: forms.ModelForm[Participant]) -> bool:
         entered = getattr(form, "cleaned_data", {})
         return bool(entered.get("agent")) and not entered.get("DELETE", False)
 
     def _give_places(self, kept: list[forms.ModelForm[Participant]]) -> None:
         taken = {form.cleaned_data.get("ordinal") for form in kept}
+        taken |= {participant.ordinal for participant in self._unseen()}
         place = 1
         for form in kept:
             if form.cleaned_data.get("ordinal"):
@@ -202,7 +211,7 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
     show_full_result_count = False
     actions = ("start", "schedule", "pause", "resume", "stop")
     fieldsets = (
-        (None, {"fields": ("name", "slug", "description", "visibility")}),
+        (None, {"fields": ("name", "slug", "description", "visibility", "max_participants")}),
         (
             "Market",
             {"fields": ("feed", "venue", "instruments", "timeframes", "candle_count")},

@@ -23,6 +23,7 @@ ALL_WRITTEN_BY_THE_SEASON = (
     "gap",
     "event",
     "auditevent",
+    "participant",
     "lease",
     "heartbeat",
 )
@@ -43,7 +44,7 @@ def form(agents=(), **changes):
         "feed": "",
         "venue": "paper",
         "instruments": [],
-        "timeframes": '["1m"]',
+        "timeframes": ["1m"],
         "candle_count": 60,
         "clock": "WALL",
         "interval_seconds": 900,
@@ -146,14 +147,39 @@ def test_a_clock_that_the_feed_cannot_keep(root, right):
     [
         ({"fill_rule": "next_bar"}, "next_bar needs the data&#x27;s clock"),
         ({"deadline_seconds": 901}, "must not be longer than the interval (900 s), was 901 s"),
-        ({"timeframes": '["2m"]'}, "is wanted, was [&#x27;2m&#x27;]"),
-        ({"timeframes": "[]"}, "is wanted, was []"),
+        ({"timeframes": ["2m"]}, "2m is not one of the available choices"),
+        ({"timeframes": []}, "at least one timeframe is wanted, found none"),
         ({"venue": "binance-live"}, "paper is the only venue that can be armed yet"),
         ({"interval_seconds": 0}, "greater than or equal to 1"),
     ],
 )
 def test_other_mistakes(root, right, changes, told):
     assert told in refused(root, right(**changes))
+
+
+def test_a_participant_that_somebody_else_added_meanwhile_is_not_added_again(root, right):
+    competition = make_draft()
+    page = f"/admin/competitions/competition/{competition.pk}/change/"
+
+    doubled = root.post(page, right(baselines("cash"))).content.decode()
+    added = root.post(page, right(baselines("trend")))
+
+    assert "each participant needs an address of its own, found cash twice" in doubled
+    assert added.status_code == 302
+    assert competition.participants.get(slug="trend").ordinal == 4
+
+
+def test_timeframes_are_kept_in_the_order_they_had(root, right):
+    competition = make_draft(timeframes=["15m", "1m"])
+    page = f"/admin/competitions/competition/{competition.pk}/change/"
+
+    shown = root.get(page).content.decode()
+    changes = {"name": "Winter", "slug": "winter", "timeframes": ["1m", "15m"]}
+    root.post(page, right(baselines("trend"), **changes))
+
+    assert shown.count('name="timeframes"') == 7
+    competition.refresh_from_db()
+    assert (competition.name, competition.timeframes) == ("Winter", ["15m", "1m"])
 
 
 def test_an_unreachable_feed_is_named(root, right):
