@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError, ValidationErrorContext
+from ninja.parser import Parser
 
-from competitions.api import competitions_router, overview_router, participants_router
+from competitions.api import (
+    competitions_router,
+    control_router,
+    overview_router,
+    participants_router,
+)
 from competitions.api.wire import ApiError
 
 logger = logging.getLogger(__name__)
 FOUND_LIMIT = 80
+
+
+class _Parser(Parser):
+    """Reads fractions as exact decimals."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        return json.loads(request.body, parse_float=Decimal, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 class _API(NinjaAPI):
@@ -44,7 +63,9 @@ api = _API(
         "header X-API-Key. Decimals are strings, times are UTC."
     ),
     docs_url=None,
+    parser=_Parser(),
 )
+api.add_router("", control_router)
 api.add_router("/competitions", competitions_router)
 api.add_router("/participants", participants_router)
 api.add_router("", overview_router)
@@ -72,7 +93,8 @@ def _answer(
 
 @api.exception_handler(ApiError)
 def _refused(request: HttpRequest, error: ApiError) -> HttpResponse:
-    return _answer(request, error.status, error.code, str(error))
+    faults = [{"where": error.where, "message": str(error)}] if error.where else None
+    return _answer(request, error.status, error.code, str(error), faults=faults)
 
 
 @api.exception_handler(Http404)
@@ -101,8 +123,9 @@ def _fault(item: dict[str, Any]) -> dict[str, str]:
     found = item.get("input")
     if item["type"] == "extra_forbidden":
         message = "there is no such field"
-    elif item["type"] != "missing" and isinstance(found, str | int | float | bool | None):
-        message += f", was {found!r}"[:FOUND_LIMIT]
+    elif item["type"] != "missing" and isinstance(found, str | int | bool | Decimal | None):
+        written = str(found) if isinstance(found, Decimal) else repr(found)
+        message += f", was {written[:FOUND_LIMIT]}"
     return {"where": where, "message": message}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from competitions.api import competitions, overview, participants
+from competitions.api import competitions, control, overview, participants
 
 competitions_router = competitions.router
+control_router = control.router
 overview_router = overview.router
 participants_router = participants.router
 
-__all__ = ["competitions_router", "overview_router", "participants_router"]
+__all__ = ["competitions_router", "control_router", "overview_router", "participants_router"]

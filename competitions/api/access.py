@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from competitions.selectors.seasons import Season, load_season, visible_to
 from competitions.services.access import find_api_key
 
 HEADER = "X-API-Key"
+SLUG = re.compile(r"[-\w]{1,80}", re.ASCII)
 # In the schema: a read takes a key and needs none.
 OPTIONAL_KEY: dict[str, Any] = {"security": [{}, {"ApiKey": []}]}
 
@@ -100,7 +102,10 @@ def get_competition(request: HttpRequest, name: str) -> Competition:
     """Return the competition with that id or slug; one that the caller may not see is not found."""
     rows = visible_to(caller_of(request).user).select_related("feed", "book")
     wanted = as_uuid(name)
-    found = rows.filter(pk=wanted).first() if wanted else rows.filter(slug=name).first()
+    if wanted is not None:
+        found = rows.filter(pk=wanted).first()
+    else:
+        found = rows.filter(slug=name).first() if SLUG.fullmatch(name) else None
     if found is None:
         raise ApiError(404, "NO_COMPETITION", f"there is no competition {name[:80]!r}")
     return found

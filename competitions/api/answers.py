@@ -183,6 +183,29 @@ class ParticipantOut(EntrantOut):
     created_at: Instant
 
 
+class RegisteredOut(ParticipantOut):
+    """A participant just registered; ``warnings`` name the parameters that its provider cannot take."""
+
+    warnings: list[str]
+
+
+class CloseLineOut(Schema):
+    """What became of one position; quantities are signed as the position was."""
+
+    participant: str
+    symbol: str
+    quantity: str
+    filled: str
+    message: str
+
+
+class CloseReportOut(Schema):
+    """Every position at an emergency close; ``is_flat`` only when nothing is left open."""
+
+    is_flat: bool
+    lines: list[CloseLineOut]
+
+
 class PositionOut(Schema):
     """An open holding, valued at the last closing marks; ``quantity`` is unsigned."""
 

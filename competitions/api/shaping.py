@@ -10,6 +10,8 @@ from competitions.api.answers import (
     AccountOut,
     BoardOut,
     BoardRowOut,
+    CloseLineOut,
+    CloseReportOut,
     CompetitionDetailOut,
     CompetitionOut,
     DecisionOut,
@@ -29,6 +31,7 @@ from competitions.selectors.activity import PositionView, leg_view, turn_view
 from competitions.selectors.board import Board, BoardRow
 from competitions.selectors.facts import facts_of
 from competitions.selectors.seasons import Entrant, Season, entrant_of, mode_of
+from competitions.services.control import CloseReport
 from trading.models import Position, Standing
 
 # Ordinals stay below it.
@@ -247,3 +250,17 @@ def _legs(season: Season, turn: Turn) -> list[LegOut]:
             )
         )
     return found
+
+
+def close_report_out(report: CloseReport) -> CloseReportOut:
+    lines = [
+        CloseLineOut(
+            participant=line.participant,
+            symbol=line.symbol,
+            quantity=line.quantity,
+            filled=line.filled,
+            message=line.message,
+        )
+        for line in report.lines
+    ]
+    return CloseReportOut(is_flat=report.is_flat, lines=lines)

@@ -44,12 +44,13 @@ class FaultOut(Schema):
 
 
 class ApiError(Exception):
-    """An answer other than success: ``code`` is for programs, the message for people."""
+    """An answer other than success: ``code`` is for programs, the message for people; ``where`` is the place of bad input."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, *, where: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.where = where
 
 
 # Declared on every operation, beside what it answers when all is well.

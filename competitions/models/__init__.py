@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from competitions.models.access import ApiKey
+from competitions.models.access import ApiKey, ApiReply
 from competitions.models.competitions import Competition, Participant
 from competitions.models.events import AuditEvent, Event, Heartbeat, Lease
 from competitions.models.rounds import Gap, Leg, Round, Turn
 
 __all__ = [
     "ApiKey",
+    "ApiReply",
     "AuditEvent",
     "Competition",
     "Event",

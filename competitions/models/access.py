@@ -57,3 +57,22 @@ class ApiKey(models.Model):
     def grants(self, scope: Scope) -> bool:
         """Tell whether its scopes hold ``scope``, by themselves or by what they bring along."""
         return any(scope in IMPLIED.get(held, ()) for held in self.scopes)
+
+
+class ApiReply(models.Model):
+    """What a write answered under an idempotency key: asked again, it is answered again and nothing is done twice."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="replies")
+    name = models.CharField(max_length=100, help_text="The Idempotency-Key header.")
+    request_hash = models.CharField(max_length=64, help_text="sha256 of method, path and body.")
+    status = models.PositiveSmallIntegerField()
+    body = models.TextField(help_text="JSON as answered.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "name"], name="apireply_one_per_name")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} {self.name}"

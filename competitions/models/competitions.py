@@ -115,6 +115,12 @@ class Competition(models.Model):
     max_rounds = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
+    max_participants = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many may register by the API; empty for no limit.",
+    )
     interval_seconds = models.PositiveIntegerField(default=900, validators=[MinValueValidator(1)])
     deadline_seconds = models.PositiveIntegerField(
         default=60,

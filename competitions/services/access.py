@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
 
-from competitions.models import ApiKey
+from competitions.models import ApiKey, ApiReply
 from competitions.models.access import Scope
 from competitions.services.audit import record_act
 from competitions.services.errors import ControlError
@@ -106,3 +106,24 @@ def find_api_key(token: str, *, now: datetime) -> ApiKey | None:
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - timedelta(minutes=1))
     ApiKey.objects.filter(stale, pk=row.pk).update(last_used_at=now)
     return row
+
+
+def find_reply(key: ApiKey, name: str) -> ApiReply | None:
+    """Return what the key's write of that name answered, None when there was none."""
+    return ApiReply.objects.filter(key=key, name=name).first()
+
+
+def keep_reply(
+    key: ApiKey, name: str, request_hash: str, *, status: int, body: str, now: datetime
+) -> None:
+    """Keep what a write answered; raise IntegrityError when another was kept under that name meanwhile."""
+    # A savepoint, so that the refusal does not spoil a transaction around it.
+    with transaction.atomic():
+        ApiReply.objects.create(
+            key=key,
+            name=name,
+            request_hash=request_hash,
+            status=status,
+            body=body,
+            created_at=now,
+        )

@@ -5,3 +5,11 @@ from __future__ import annotations
 
 class ControlError(Exception):
     """An act that is not possible now; the message says what was found and what is wanted."""
+
+
+class InvalidWish(Exception):
+    """A wish that cannot be meant; ``field`` is where it was said, the message what was found and what is wanted."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field

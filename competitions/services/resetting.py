@@ -7,6 +7,7 @@ from django.db import connection, models, transaction
 
 from agents.models import Completion, Decision
 from competitions.models import (
+    ApiReply,
     AuditEvent,
     Competition,
     Event,
@@ -43,6 +44,7 @@ SEASON_MODELS: tuple[type[models.Model], ...] = (
     AuditEvent,
     Lease,
     Heartbeat,
+    ApiReply,
     Competition.instruments.through,
     Participant,
     Competition,
