@@ -60,6 +60,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_htmx",
     "csp",
+    # For the files of its API page.
+    "ninja",
     "marketdata",
     "trading",
     "agents",

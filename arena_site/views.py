@@ -1,4 +1,4 @@
-"""Health pages (is the process alive, and can it work), and the icon that browsers ask for."""
+"""Health pages (is the process alive, and can it work), the API's page, and the icon that browsers ask for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -38,6 +38,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def favicon(request: HttpRequest) -> HttpResponse:
     """Lead to the icon; pages without a link to it, such as the admin's, are asked for this."""
     return redirect(static("icon.svg"))
+
+
+@require_safe
+def api_docs(request: HttpRequest) -> HttpResponse:
+    """Show what the JSON API takes and answers."""
+    return render(request, "api/docs.html")
 
 
 def _database_state() -> str:

@@ -20,8 +20,8 @@ from competitions.services.access import find_api_key
 
 HEADER = "X-API-Key"
 SLUG = re.compile(r"[-\w]{1,80}", re.ASCII)
-# In the schema: a read takes a key and needs none.
-OPTIONAL_KEY: dict[str, Any] = {"security": [{}, {"ApiKey": []}]}
+# In the schema: a read takes a key, as its authentication says, and needs none.
+OPTIONAL_KEY: dict[str, Any] = {"security": [{}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +43,35 @@ class Caller:
         )
 
 
-class _Header(APIKeyHeader):
+class KeyHeader(APIKeyHeader):
+    """Lets in who has a key with ``scope``, held by a member of staff; without a scope strangers too, but no wrong key."""
+
     param_name = HEADER
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.openapi_name = "ApiKey"
-
-
-class OptionalKey(_Header):
-    """Lets strangers in; a key that is sent must be right."""
-
-    def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
-        return Caller(_right_key(key) if key else None)
-
-
-class KeyWith(_Header):
-    """Lets in who has a key with a scope, held by a member of staff."""
-
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope | None = None) -> None:
         super().__init__()
         self.scope = scope
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
+        if self.scope is None:
+            return Caller(_right_key(key) if key else None)
         if not key:
             raise ApiError(
                 401, "KEY_MISSING", f"a key in the header {HEADER} is wanted, found none"
             )
-        row = _right_key(key)
-        if not row.grants(self.scope):
-            held = ", ".join(row.scopes) or "none"
-            raise ApiError(
-                403, "SCOPE_MISSING", f"the scope {self.scope} is wanted, the key has {held}"
-            )
-        if not getattr(row.owner, "is_staff", False):
-            raise ApiError(
-                403, "NOT_STAFF", "the key's owner must be a member of staff, and is not any more"
-            )
-        return Caller(row)
+        return Caller(_strong_key(key, self.scope))
+
+
+def _strong_key(token: str, scope: Scope) -> ApiKey:
+    row = _right_key(token)
+    if not row.grants(scope):
+        held = ", ".join(row.scopes) or "none"
+        raise ApiError(403, "SCOPE_MISSING", f"the scope {scope} is wanted, the key has {held}")
+    if not getattr(row.owner, "is_staff", False):
+        raise ApiError(
+            403, "NOT_STAFF", "the key's owner must be a member of staff, and is not any more"
+        )
+    return row
 
 
 def _right_key(token: str) -> ApiKey:

@@ -10,7 +10,7 @@ from ninja import Query, Router
 
 from competitions.api.access import (
     OPTIONAL_KEY,
-    OptionalKey,
+    KeyHeader,
     caller_of,
     get_competition,
     get_season,
@@ -34,7 +34,7 @@ from competitions.selectors.board import board_of
 from competitions.selectors.listings import competitions_page, events_page, rounds_page
 from competitions.selectors.seasons import visible_to
 
-router = Router(tags=["competitions"], auth=OptionalKey())
+router = Router(tags=["competitions"], auth=KeyHeader())
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Body, Router
 
-from competitions.api.access import KeyWith, caller_of, get_competition
+from competitions.api.access import KeyHeader, caller_of, get_competition
 from competitions.api.answers import (
     CloseReportOut,
     CompetitionDetailOut,
@@ -32,8 +32,8 @@ from competitions.services import control
 from competitions.services.errors import ControlError, InvalidWish
 from competitions.services.roster import create_competition, register_participant
 
-router = Router(tags=["control"], auth=KeyWith(Scope.CONTROL))
-ADMIN = KeyWith(Scope.ADMIN)
+router = Router(tags=["control"], auth=KeyHeader(Scope.CONTROL))
+ADMIN = KeyHeader(Scope.ADMIN)
 Act = Callable[[Competition], Competition]
 
 

@@ -12,7 +12,7 @@ from ninja import Query, Router
 from agents.domain.schema import decision_schema
 from competitions.api.access import (
     OPTIONAL_KEY,
-    OptionalKey,
+    KeyHeader,
     caller_of,
     current_season,
     get_season,
@@ -37,7 +37,7 @@ from competitions.selectors.listings import turns_page
 from competitions.selectors.market import Price, closing_marks, prices_of
 from competitions.selectors.seasons import visible_to
 
-router = Router(tags=["arena"], auth=OptionalKey())
+router = Router(tags=["arena"], auth=KeyHeader())
 
 
 @router.get(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.http import HttpRequest
 from ninja import Query, Router
 
-from competitions.api.access import OPTIONAL_KEY, OptionalKey, get_participant
+from competitions.api.access import OPTIONAL_KEY, KeyHeader, get_participant
 from competitions.api.answers import (
     AccountOut,
     DecisionPage,
@@ -39,7 +39,7 @@ from competitions.selectors.participants import outcomes_of
 from competitions.selectors.seasons import load_season
 from trading.models import EquityPoint, Standing
 
-router = Router(tags=["participants"], auth=OptionalKey())
+router = Router(tags=["participants"], auth=KeyHeader())
 
 
 @router.get(
