@@ -50,6 +50,11 @@ class LegView:
     def is_hold(self) -> bool:
         return self.action == "hold"
 
+    @property
+    def refusal(self) -> str:
+        """Return the denial for people; ``denial`` is exact."""
+        return denial_shown(self.denial)
+
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
@@ -164,7 +169,7 @@ def leg_view(season: Season, leg: Leg) -> LegView:
         confidence=_decimal(wish.get("confidence")),
         reasoning=shown(str(wish.get("reasoning") or ""), limit=REASONING_LIMIT),
         verdict=leg.verdict,
-        denial=denial_shown(leg.denial),
+        denial=shown(leg.denial),
         filled_quantity=quantity,
         filled_price=price,
     )

@@ -74,6 +74,12 @@ def signed_pct(fraction: Decimal | None, places: int = 2) -> str:
 
 
 @register.filter
+def loss_pct(fraction: Decimal | None, places: int = 2) -> str:
+    """Return how much was lost, a positive fraction, as a negative percentage; zero carries no sign."""
+    return UNKNOWN if fraction is None else pct(-fraction, places)
+
+
+@register.filter
 def on_grid(value: Decimal | None, grid: Decimal | None) -> str:
     """Return a price or quantity with the decimals of its tick or step; all of its own without one."""
     if value is None:

@@ -102,5 +102,6 @@ def _emergency_close(request: HttpRequest, found: Competition) -> HttpResponse:
     except ControlError as error:
         messages.error(request, f"{found.name}: {error}")
         return HttpResponseRedirect(f"{reverse('ops')}#{found.slug}")
-    context = {"competition": found, "report": report}
+    mode = run_of(found, now=now).mode
+    context = {"competition": found, "report": report, "mode": mode}
     return render(request, "competitions/ops_closed.html", context)

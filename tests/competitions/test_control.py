@@ -517,6 +517,26 @@ def test_an_emergency_close_that_was_interrupted_is_finished_by_the_next(monkeyp
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_command_for_all_finishes_a_close_that_was_interrupted(monkeypatch):
+    season = start_season(draft(*baselines("buy_and_hold")))
+    list(drive(season, rounds=1))
+    from trading.services import closing
+
+    with monkeypatch.context() as patch:
+        crash_at(patch, closing, "place_order", call=2)
+        with pytest.raises(ConnectionAbortedError):
+            control.emergency_close(season, actor="mara", reason="fire", now=timezone.now())
+    told, again = StringIO(), StringIO()
+
+    call_command("emergency_close", "--all", stdout=told)
+    call_command("emergency_close", "--all", stdout=again)
+
+    assert not Position.objects.open().exists()
+    assert "season: 2 positions handled, flat" in told.getvalue()
+    assert "nothing to close" in again.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_nothing_grows_after_an_emergency_close_has_begun(server):
     season = start_season(draft(make_model(SAYER, server.url)))
     round_ = opened(season)

@@ -161,3 +161,16 @@ def test_ring_lights_the_parts_that_passed():
 def test_states_are_told_by_shape_and_word():
     assert pill("DENIED") == '<span class="pill" data-o="denied">DENIED</span>'
     assert pill("SOMETHING<b>") == '<span class="pill" data-o="held">SOMETHING&lt;b&gt;</span>'
+
+
+@pytest.mark.parametrize(
+    ("drawdown", "text"),
+    [
+        (D("0.0842"), "\u22128.42\u00a0%"),
+        (D("0.00001"), "0.00\u00a0%"),
+        (D(0), "0.00\u00a0%"),
+        (None, "—"),
+    ],
+)
+def test_a_drawdown_too_small_to_be_seen_carries_no_sign(drawdown, text):
+    assert write.loss_pct(drawdown) == text

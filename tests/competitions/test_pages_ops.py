@@ -143,6 +143,7 @@ def test_emergency_close_lists_what_will_be_closed_and_then_closes_it(staff):
     assert Position.objects.open().count() == 0
     assert report.content.decode().count('data-testid="close-line"') == count
     assert "Nothing is open any more." in text_of(report)
+    assert 'data-mode="simulated"' in report.content.decode()
     assert AuditEvent.objects.filter(action="emergency close", actor="mara").count() == 1
 
 

@@ -12,6 +12,8 @@ from django.utils import timezone
 from competitions.models import Competition
 from competitions.services.control import CloseReport, emergency_close
 from competitions.services.errors import ControlError
+from trading.models import Position
+from trading.models.books import BookState
 
 
 class Command(BaseCommand):
@@ -26,14 +28,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = self._chosen(options)
+        if not chosen:
+            self.stdout.write("nothing to close: no season runs, and none that was halted is open")
         failed = [competition.slug for competition in chosen if not self._close(competition)]
         if failed:
-            raise CommandError(f"not flat: {', '.join(failed)}; run the command again")
+            raise CommandError(f"not closed: {', '.join(failed)}; the reason is told above")
 
     def _chosen(self, options: dict[str, Any]) -> list[Competition]:
         started = Competition.objects.filter(book__isnull=False)
         if options["all"]:
-            return list(started.exclude(status__in=["FINISHED", "STOPPED", "FAILED"]))
+            # A halted book may be left open by a close that failed half way; an ended one trades no more.
+            closable = started.exclude(book__state=BookState.ENDED)
+            ids = set(Position.objects.open().values_list("account__book_id", flat=True))
+            return [row for row in closable if not row.is_over or row.book_id in ids]
         found = list(started.filter(slug=options["competition"]))
         if not found:
             known = ", ".join(started.order_by("slug").values_list("slug", flat=True)[:20])
