@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Router
 from ninja.errors import HttpError, ValidationError, ValidationErrorContext
 from ninja.parser import Parser
 
@@ -65,10 +65,26 @@ api = _API(
     docs_url=None,
     parser=_Parser(),
 )
+rest = Router()
 api.add_router("", control_router)
 api.add_router("/competitions", competitions_router)
 api.add_router("/participants", participants_router)
 api.add_router("", overview_router)
+
+
+@rest.api_operation(
+    ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "/{path:address}",
+    auth=None,
+    include_in_schema=False,
+)
+def nothing(request: HttpRequest, address: str) -> HttpResponse:
+    """Answer in JSON at addresses where nothing is."""
+    return _answer(request, 404, "NOT_FOUND", "there is nothing at this address")
+
+
+# Last, since it takes every address.
+api.add_router("", rest)
 
 
 def _answer(

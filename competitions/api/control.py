@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Body, Router
+from ninja import Body, Router, Status
 
 from competitions.api.access import KeyHeader, caller_of, get_competition
 from competitions.api.answers import (
@@ -171,24 +171,23 @@ def stop(
 
 @router.post(
     "/competitions/{competition_id}/emergency-close",
-    response={200: CloseReportOut, **WRITE_ERRORS},
+    response={200: CloseReportOut, 503: CloseReportOut, **WRITE_ERRORS},
     operation_id="emergency_close",
 )
 def emergency_close(
     request: HttpRequest, competition_id: str, body: Body[ActIn | None] = None
-) -> HttpResponse:
-    """Halt the season and close every position at market; ``is_flat`` tells whether nothing is left open."""
+) -> Status[CloseReportOut]:
+    """Halt the season and close every position at market; 503 while something is left open: ask again.
+
+    No Idempotency-Key is looked at: every request closes what is open.
+    """
     found, wish = get_competition(request, competition_id), body or ActIn()
     actor, now = caller_of(request).actor, timezone.now()
-
-    def act() -> CloseReportOut:
-        try:
-            report = control.emergency_close(found, actor=actor, reason=wish.reason, now=now)
-        except ControlError as error:
-            raise ApiError(409, "NOT_POSSIBLE_NOW", str(error)) from error
-        return close_report_out(report)
-
-    return answer_once(request, act, status=200, is_atomic=False)
+    try:
+        report = control.emergency_close(found, actor=actor, reason=wish.reason, now=now)
+    except ControlError as error:
+        raise ApiError(409, "NOT_POSSIBLE_NOW", str(error)) from error
+    return Status(200 if report.is_flat else 503, close_report_out(report))
 
 
 def _acted(request: HttpRequest, competition_id: str, act: Act) -> HttpResponse:

@@ -143,7 +143,9 @@ class ParticipantIn(Schema):
     @field_validator("llm_config")
     @classmethod
     def _kept(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return {_without_controls(name): _parameter(name, item) for name, item in value.items()}
+        return {
+            _without_controls(name[:60]): _parameter(name, item) for name, item in value.items()
+        }
 
 
 def _parameter(name: str, value: Any) -> str | int | bool | None:

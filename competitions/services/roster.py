@@ -18,6 +18,7 @@ from competitions.models.competitions import ClockKind, CompetitionStatus, FillR
 from competitions.services.audit import record_act
 from competitions.services.errors import ControlError, InvalidWish
 from competitions.services.setup import rules_of
+from marketdata.domain.facts import Timeframe
 from marketdata.models import Feed, Instrument
 from marketdata.models.feeds import FeedKind
 from marketdata.models.instruments import AssetClass
@@ -63,6 +64,7 @@ def create_competition(wish: CompetitionWish, *, actor: str, now: datetime) -> C
         name=wish.name, slug=wish.slug or _free_slug(wish.name), feed=feed, clock=clock, **chosen
     )
     _refuse_bad_fields(row)
+    _refuse_unplayable(row)
     row.save()
     row.instruments.set(instruments)
     try:
@@ -142,6 +144,20 @@ def _refuse_bad_fields(row: Competition) -> None:
         found = getattr(row, name, None)
         told = " ".join(messages).rstrip(".")
         raise InvalidWish(name, f"{told}, was {found!s}" if found is not None else told) from error
+
+
+def _refuse_unplayable(row: Competition) -> None:
+    known = [item.value for item in Timeframe]
+    unknown = [name for name in row.timeframes if name not in known]
+    if unknown:
+        raise InvalidWish(
+            "timeframes", f"must be some of {', '.join(known)}, was {', '.join(unknown)}"
+        )
+    if row.clock == ClockKind.WALL and row.deadline_seconds > row.interval_seconds:
+        raise InvalidWish(
+            "deadline_seconds",
+            f"must be at most the interval ({row.interval_seconds} s), was {row.deadline_seconds} s",
+        )
 
 
 @transaction.atomic

@@ -284,6 +284,9 @@ def test_a_session_is_no_key(client):
         ("/participants/no-uuid", 422, "BAD_INPUT"),
         ("/competitions?status=ASLEEP", 422, "BAD_STATUS"),
         ("/leaderboard", 404, "NO_COMPETITION"),
+        ("/no/such/thing", 404, "NOT_FOUND"),
+        ("/competitions/a%00b", 404, "NO_COMPETITION"),
+        ("/leaderboard?competition=%00", 404, "NO_COMPETITION"),
     ],
 )
 def test_an_error_says_what_was_found_under_a_code_and_a_request_id(client, path, status, code):

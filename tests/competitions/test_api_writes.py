@@ -143,6 +143,10 @@ def test_the_same_name_again_gets_another_address(staff, market):
         ({"symbols": ["PEPEUSDT"]}, "symbols", "was PEPEUSDT"),
         ({"feed": "bloomberg"}, "feed", "must be one of synthetic-7, was 'bloomberg'"),
         ({"slug": "a b"}, "slug", "'a b'"),
+        ({"timeframes": ["7x"]}, "timeframes", "was 7x"),
+        ({"deadline_seconds": 901}, "deadline_seconds", "(900 s), was 901 s"),
+        ({"initial_capital": "NaN"}, "initial_capital", "NaN"),
+        ({"initial_capital": "1e400"}, "initial_capital", "1e400"),
     ],
 )
 def test_a_wish_that_cannot_be_is_refused_where_it_was_said(staff, market, changes, where, told):
@@ -310,6 +314,22 @@ def test_an_emergency_close_leaves_nothing_open_and_says_so(staff):
     assert told["is_flat"]
     assert {line["message"] for line in told["lines"]} == {"closed"}
     assert not Position.objects.open().exists()
+
+
+def test_an_emergency_close_that_left_something_open_is_no_success(staff):
+    competition = play(rounds=1)
+    stuck = Position.objects.open().order_by("pk").first()
+    # A symbol without a quote cannot be sold.
+    Position.objects.filter(pk=stuck.pk).update(symbol="GONEUSDT")
+
+    answer = send("/competitions/small/emergency-close", token=key(staff, "CONTROL"), again="e")
+
+    assert answer.status_code == 503, answer.content
+    assert not answer.json()["is_flat"]
+    assert Position.objects.open().filter(account__book=competition.book).count() == 1
+    Position.objects.filter(pk=stuck.pk).update(symbol=stuck.symbol)
+    again = send("/competitions/small/emergency-close", token=key(staff, "CONTROL"), again="e")
+    assert (again.status_code, again.json()["is_flat"]) == (200, True)
 
 
 # --- who may ---------------------------------------------------------------------------------------
