@@ -66,10 +66,10 @@ api = _API(
     parser=_Parser(),
 )
 rest = Router()
-api.add_router("", control_router)
 api.add_router("/competitions", competitions_router)
 api.add_router("/participants", participants_router)
 api.add_router("", overview_router)
+api.add_router("", control_router)
 
 
 @rest.api_operation(

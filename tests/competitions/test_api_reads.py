@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -279,8 +278,8 @@ def test_a_session_is_no_key(client):
     ("path", "status", "code"),
     [
         ("/competitions/nowhere", 404, "NO_COMPETITION"),
-        (f"/competitions/{uuid.uuid4()}", 404, "NO_COMPETITION"),
-        (f"/participants/{uuid.uuid4()}", 404, "NO_PARTICIPANT"),
+        ("/competitions/00000000-0000-4000-8000-000000000000", 404, "NO_COMPETITION"),
+        ("/participants/00000000-0000-4000-8000-000000000000", 404, "NO_PARTICIPANT"),
         ("/participants/no-uuid", 422, "BAD_INPUT"),
         ("/competitions?status=ASLEEP", 422, "BAD_STATUS"),
         ("/leaderboard", 404, "NO_COMPETITION"),
@@ -297,6 +296,21 @@ def test_an_error_says_what_was_found_under_a_code_and_a_request_id(client, path
     assert body["code"] == code
     assert body["detail"]
     assert answer["X-Request-ID"] == body["request_id"]
+
+
+def test_a_bug_is_told_by_its_request_id_alone(client, monkeypatch, caplog):
+    play(rounds=1)
+
+    def broken(season):
+        raise RuntimeError("the inside of it")
+
+    monkeypatch.setattr("competitions.api.competitions.board_of", broken)
+    answer = client.get(f"{ROOT}/competitions/small/leaderboard")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "BUG")
+    assert "inside" not in answer.content.decode()
+    [logged] = [record for record in caplog.records if record.exc_info]
+    assert answer.json()["request_id"] in logged.getMessage()
 
 
 def test_numbers_are_written_out():

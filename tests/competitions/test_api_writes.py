@@ -13,6 +13,9 @@ from django.utils import timezone
 
 from agents import services as agents
 from agents.models import Agent
+from competitions.api.access import Caller
+from competitions.api.once import answer_once
+from competitions.api.wire import FaultOut
 from competitions.models import AuditEvent, Competition, Participant
 from competitions.models.access import ApiReply
 from competitions.services.access import make_api_key
@@ -429,3 +432,23 @@ def test_errors_are_not_kept_under_a_name(staff, market):
     assert not ApiReply.objects.exists()
     assert send("/competitions", gauntlet(), token=token, again="n").status_code == 201
     assert send("/competitions", gauntlet(), token=token, again="a b").status_code == 422
+
+
+def test_of_two_at_once_the_later_one_is_answered_as_the_first(staff, rf):
+    made = make_api_key("test", owner=staff, scopes=["ADMIN"], actor="mara", now=timezone.now())
+    request = rf.post("/api/v1/competitions", "{}", content_type="application/json")
+    request.META["HTTP_IDEMPOTENCY_KEY"] = "n"
+    request.auth = Caller(made.row)
+
+    def first() -> FaultOut:
+        return FaultOut(where="first", message="")
+
+    def later() -> FaultOut:
+        # The other request comes between this one's look and its end.
+        answer_once(request, first, status=201, is_atomic=True)
+        return FaultOut(where="later", message="")
+
+    answer = answer_once(request, later, status=201, is_atomic=False)
+
+    assert json.loads(answer.content)["where"] == "first"
+    assert answer["Idempotency-Replayed"] == "true"
