@@ -215,7 +215,10 @@ def test_a_name_that_does_not_tell_is_refused(tmp_path, name, words):
         ("BTCUSDT-1m.parquet", b"PAR1 no parquet at all"),
         ("BTCUSDT-1m.parquet", b""),
         ("BTCUSDT-1m.csv.gz", b"no gzip"),
-        ("BTCUSDT-1m.csv.gz", gzip.compress(b"date,open,high,low,close,volume\n" * 900)[:40]),
+        (
+            "BTCUSDT-1m.csv.gz",
+            gzip.compress(b"date,open,high,low,close,volume\n" * 900, mtime=0)[:40],
+        ),
         ("BTCUSDT-1m.csv", b"date,open\xff\xfe,high\n"),
     ],
 )
