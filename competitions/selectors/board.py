@@ -78,7 +78,9 @@ def board_of(season: Season) -> Board:
     entered.sort(key=lambda pair: (-pair[1].equity, pair[0].ordinal))
     last = last_turns([season.competition])
     ranks = ranks_of(entered, idle_among(last))
-    closed = max((row.number for _, row in entered), default=0)
+    # The point after an emergency close is numbered after all rounds.
+    rounds = season.competition.round_count
+    closed = min(max((row.number for _, row in entered), default=0), rounds)
     rows = tuple(
         _row(entrant, standing, rank=ranks.get(entrant.id), last=last.get(entrant.id))
         for entrant, standing in entered

@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Max
 
 from competitions.domain.digests import round_digest, season_digest
 from competitions.models import Competition, Round, Turn
@@ -23,7 +24,7 @@ from marketdata.feeds import FeedError
 from marketdata.services import quotes_of
 from trading import services as trading
 from trading.domain.tape import TapeEvent
-from trading.models import OperatorAct
+from trading.models import EquityPoint, OperatorAct
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,26 @@ def _close(
         "slot_at": canonical_time(round_.slot_at),
     }
     record_events(competition, (EventKind.ROUND_COMPLETE, payload), now=now)
+
+
+def mark_after_close(
+    competition: Competition, marks: dict[str, Decimal], *, market_at: datetime, now: datetime
+) -> None:
+    """Value every account once more after an emergency close that moved money; these points are numbered after all rounds.
+
+    A close that was cut off before this is made up for by the next call.
+    """
+    book_id = competition.opened_book.pk
+    with transaction.atomic():
+        locked = Competition.objects.select_for_update().get(pk=competition.pk)
+        moving = OperatorAct.objects.filter(book_id=book_id).exclude(digest="")
+        points = EquityPoint.objects.filter(account__book_id=book_id)
+        marked = points.filter(number__gt=locked.round_count).values("number").distinct().count()
+        if marked >= moving.count():
+            return
+        last = points.aggregate(number=Max("number"))["number"] or 0
+        number = max(last, locked.round_count) + 1
+        trading.record_equity(book_id, number=number, at=market_at, marks=marks, now=now)
 
 
 def close_settled_rounds(competition: Competition, *, now: datetime) -> None:

@@ -15,7 +15,11 @@ from competitions.models.competitions import ClockKind, CompetitionStatus, Parti
 from competitions.models.events import EventKind
 from competitions.models.rounds import TurnOutcome, TurnState
 from competitions.services.audit import record_act
-from competitions.services.closing import close_settled_rounds, seal_season
+from competitions.services.closing import (
+    close_settled_rounds,
+    mark_after_close,
+    seal_season,
+)
 from competitions.services.errors import ControlError
 from competitions.services.events import record_events
 from competitions.services.market import closing_quotes
@@ -217,15 +221,18 @@ def emergency_close(
     close_settled_rounds(locked, now=now)
     quotes = closing_quotes(locked, now=now)
     trading.append_tape(locked.opened_book.pk, quote_events(quotes), now=now)
+    market_at = max((quote.at for quote in quotes.values()), default=locked.market_at or now)
     results = trading.close_all(
         locked.opened_book.pk,
         quotes,
         actor=actor,
         reason=reason,
-        market_at=max((quote.at for quote in quotes.values()), default=locked.market_at or now),
+        market_at=market_at,
         after_round=locked.round_count,
         now=now,
     )
+    marks = {symbol: quote.mark for symbol, quote in quotes.items()}
+    mark_after_close(locked, marks, market_at=market_at, now=now)
     seal_season(locked, EventKind.COMPETITION_STOPPED, now=now)
     return _close_report(locked, results)
 

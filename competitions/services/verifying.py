@@ -15,13 +15,13 @@ from agents.models import Decision
 from agents.models.answers import DecisionStatus
 from competitions.domain.contract import Contract, contract_hash
 from competitions.domain.differences import first_difference
-from competitions.domain.digests import RoundRecord, TurnRecord, round_digest
+from competitions.domain.digests import EquityRecord, RoundRecord, TurnRecord, round_digest
 from competitions.models import Competition, Round, Turn
 from competitions.models.rounds import LegVerdict, TurnOutcome
 from competitions.services.audit import broken_links
 from competitions.services.checking import missing_rounds, order_problems, tape_problems
 from competitions.services.closing import folded_digest
-from competitions.services.records import fill_record, round_record
+from competitions.services.records import equity_records, fill_record, round_record
 from competitions.services.replaying import OUTSIDE_CODES, Replay
 from competitions.services.settling import outcome_of
 from competitions.services.tape import quotes_at
@@ -31,7 +31,7 @@ from marketdata.models import Blob
 from marketdata.services import quotes_of
 from trading.domain.rules import FillRule
 from trading.domain.tape import TapeKind, decode_tape
-from trading.models import Account, Fill, OperatorAct, Position, Posting, TapeSegment
+from trading.models import Account, EquityPoint, Fill, OperatorAct, Position, Posting, TapeSegment
 from trading.selectors import check_invariants
 from trading.selectors.acts import act_digest, act_prefix
 
@@ -46,6 +46,7 @@ class VerifyReport:
     rounds: int = 0
     turns: int = 0
     fills: int = 0
+    acts: int = 0
     digest: str = ""
     problems: list[str] = field(default_factory=list)
 
@@ -295,6 +296,22 @@ def _replay_act(report: VerifyReport, replay: Replay, act: OperatorAct) -> None:
         report.problems.append(difference)
     if act_digest(act.book, act.seq) != act.digest:
         report.problems.append(f"act {act.seq} {act.kind}: its digest is not that of its fills")
+    worth = replay.mark(act.market_at, {symbol: quote.mark for symbol, quote in quotes.items()})
+    difference = first_difference(
+        _equity_after(act, report.acts), worth, f"act {act.seq} {act.kind}: equity"
+    )
+    if difference:
+        report.problems.append(difference)
+    report.acts += 1
+
+
+def _equity_after(act: OperatorAct, place: int) -> list[EquityRecord]:
+    """Return the equity points of the ``place``-th act that moved money, from 0: they are numbered after all rounds."""
+    points = EquityPoint.objects.filter(
+        account__book=act.book, number__gt=act.book.competition.round_count
+    )
+    numbers = sorted(set(points.values_list("number", flat=True)))
+    return equity_records(points.filter(number=numbers[place])) if place < len(numbers) else []
 
 
 def _act_quotes(replay: Replay, act: OperatorAct) -> dict[str, Quote]:

@@ -45,7 +45,7 @@ from tests.competitions.test_turns import (
     ids,
 )
 from tests.fakes.season_server import SeasonServer
-from trading.models import Book, Fill, Order, Position
+from trading.models import Book, Fill, Order, Position, Standing
 
 SAYER = Model("sayer", "says-what-it-is-told")
 
@@ -488,12 +488,33 @@ def test_an_emergency_close_leaves_all_flat_and_verified(server):
     assert (season.status, season.opened_book.state) == ("STOPPED", "HALTED")
     assert season.stop_reason == "emergency close by mara: fire"
     assert verify_season(season).problems == []
+    # Flat accounts are worth their wallets, and the leaderboard says so.
+    for standing in Standing.objects.select_related("account"):
+        assert standing.equity == standing.wallet == standing.account.wallet
+        assert (standing.used_margin, standing.gross_exposure, standing.number) == (0, 0, 4)
     # A second one finds nothing to do and changes nothing.
     digest = season.season_digest
     again = control.emergency_close(season, actor="mara", reason="", now=timezone.now())
     assert (again.lines, again.is_flat) == ((), True)
     season.refresh_from_db()
     assert season.season_digest == digest
+    assert verify_season(season).problems == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_accounts_are_marked_after_a_close_that_was_cut_off_before_it(monkeypatch):
+    season = start_season(draft(*baselines("buy_and_hold")))
+    list(drive(season, rounds=1))
+    with monkeypatch.context() as patch:
+        crash_at(patch, control, "mark_after_close")
+        with pytest.raises(ConnectionAbortedError):
+            control.emergency_close(season, actor="mara", reason="fire", now=timezone.now())
+    assert any("equity" in problem for problem in verify_season(season).problems)
+
+    control.emergency_close(season, actor="mara", reason="fire", now=timezone.now())
+
+    standing = Standing.objects.get()
+    assert standing.equity == standing.account.wallet
     assert verify_season(season).problems == []
 
 
@@ -579,7 +600,7 @@ def test_the_command_closes_without_broker_and_cache(arena: Arena, candle_files)
     assert arena.count("SELECT count(*) FROM trading_position WHERE status = 'OPEN'") == 0
     assert arena.facts("main")["problems"] == []
     again = arena.manage("emergency_close", "--all")
-    assert again == ""
+    assert again.startswith("nothing to close")
 
 
 @pytest.mark.django_db
