@@ -192,6 +192,15 @@ def stop_competition(
     return seal_season(locked, EventKind.COMPETITION_STOPPED, now=now)
 
 
+def why_not_closed(competition: Competition) -> str:
+    """Return why an emergency close would be refused; empty when it may be tried."""
+    if competition.book is None:
+        return f"{competition.slug} has not started, there is nothing to close"
+    if competition.book.state == BookState.ENDED:
+        return f"{competition.slug} is over and its book has ended: nothing can be traded in it any more"
+    return ""
+
+
 def emergency_close(
     competition: Competition, *, actor: str, reason: str, now: datetime
 ) -> CloseReport:
@@ -202,12 +211,9 @@ def emergency_close(
             .select_related("book", "feed")
             .get(pk=competition.pk)
         )
-        if locked.book is None:
-            raise ControlError(f"{locked.slug} has not started, there is nothing to close")
-        if locked.book.state == BookState.ENDED:
-            raise ControlError(
-                f"{locked.slug} is over and its book has ended: nothing can be traded in it any more"
-            )
+        refusal = why_not_closed(locked)
+        if refusal:
+            raise ControlError(refusal)
         if locked.status in {CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}:
             trading.halt_book(locked.opened_book.pk, now=now)
             cancel_unanswered(locked, reason=f"emergency close by {actor}", now=now)

@@ -65,6 +65,10 @@ def act(request: HttpRequest, slug: str, act: str) -> HttpResponse:
     if request.method != "POST":
         if act not in CONFIRMED:
             return HttpResponseRedirect(reverse("ops"))
+        refusal = control.why_not_closed(found) if act == "emergency-close" else ""
+        if refusal:
+            messages.error(request, f"{found.name}: {refusal}")
+            return HttpResponseRedirect(reverse("ops"))
         run = run_of(found, now=timezone.now())
         return render(request, "competitions/ops_confirm.html", {"run": run, "act": act})
     if act == "emergency-close":

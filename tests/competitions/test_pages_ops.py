@@ -155,6 +155,16 @@ def test_emergency_close_of_a_draft_says_that_there_is_nothing(staff):
     assert "nothing to close" in text_of(response)
 
 
+def test_a_close_that_would_be_refused_is_not_offered(staff):
+    competition = play(rounds=1)
+    control.stop_competition(competition, actor="mara", reason="", now=timezone.now())
+
+    answer = text_of(staff.get("/ops/small/emergency-close/", follow=True))
+
+    assert "nothing can be traded in it any more" in answer
+    assert "and halt" not in answer
+
+
 def test_an_ended_paper_season_needs_nobody_though_it_holds_positions(staff):
     competition = play(rounds=1)
     control.stop_competition(competition, actor="mara", reason="", now=timezone.now())

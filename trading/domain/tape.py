@@ -7,7 +7,7 @@ One canonical JSON list a line: ``["quote", at, symbol, bid, ask, mark]``, ``["m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +19,6 @@ from marketdata.domain.canonical import (
     canonical_time,
     parse_decimal,
     parse_time,
-    sha256_text,
 )
 from marketdata.domain.facts import Quote
 
@@ -73,10 +72,6 @@ def encode_tape(events: Iterable[TapeEvent]) -> str:
 def decode_tape(text: str) -> list[TapeEvent]:
     """Return the events written by :func:`encode_tape`; raise ValueError naming the line that is none."""
     return [_decode(number, line) for number, line in enumerate(text.splitlines(), start=1)]
-
-
-def tape_hash(events: Sequence[TapeEvent]) -> str:
-    return sha256_text(encode_tape(events))
 
 
 def _decode(number: int, line: str) -> TapeEvent:

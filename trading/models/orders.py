@@ -140,16 +140,6 @@ class Order(models.Model):
         return self.client_order_id
 
 
-class FillQuerySet(models.QuerySet["Fill"]):
-    """Fills by order of execution."""
-
-    def oldest_first(self) -> FillQuerySet:
-        return self.order_by("seq")
-
-
-FillManager = models.Manager.from_queryset(FillQuerySet)
-
-
 class Fill(models.Model):
     """One execution, booked once per trade id of the venue; immutable."""
 
@@ -172,8 +162,6 @@ class Fill(models.Model):
     )
     tape_position = models.PositiveBigIntegerField()
     at = models.DateTimeField(help_text="Market time.")
-
-    objects = FillManager()
 
     class Meta:
         constraints = [

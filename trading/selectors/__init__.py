@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from trading.selectors.invariants import check_invariants
 from trading.selectors.ledger import house_balances
-from trading.selectors.orders import fills_by_turn, orders_by_turn
 from trading.selectors.positions import open_positions, positions_of, trades
 from trading.selectors.tape import marks_at, tape_events
 
 __all__ = [
     "check_invariants",
-    "fills_by_turn",
     "house_balances",
     "marks_at",
     "open_positions",
-    "orders_by_turn",
     "positions_of",
     "tape_events",
     "trades",
