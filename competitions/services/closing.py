@@ -25,6 +25,7 @@ from marketdata.services import quotes_of
 from trading import services as trading
 from trading.domain.tape import TapeEvent
 from trading.models import EquityPoint, OperatorAct
+from trading.selectors import open_positions
 
 logger = logging.getLogger(__name__)
 
@@ -119,11 +120,24 @@ def mark_after_close(
     """
     book_id = competition.opened_book.pk
     with transaction.atomic():
-        locked = Competition.objects.select_for_update().get(pk=competition.pk)
+        locked = (
+            Competition.objects.select_for_update(of=("self",))
+            .select_related("book")
+            .get(pk=competition.pk)
+        )
         moving = OperatorAct.objects.filter(book_id=book_id).exclude(digest="")
         points = EquityPoint.objects.filter(account__book_id=book_id)
         marked = points.filter(number__gt=locked.round_count).values("number").distinct().count()
         if marked >= moving.count():
+            return
+        held = set(open_positions(locked.opened_book).values_list("symbol", flat=True))
+        if held - marks.keys():
+            # Closing must not fail for want of a mark; the next close values them.
+            logger.error(
+                "accounts not valued slug=%s: no mark of %s",
+                locked.slug,
+                sorted(held - marks.keys()),
+            )
             return
         last = points.aggregate(number=Max("number"))["number"] or 0
         number = max(last, locked.round_count) + 1
