@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from agents import services as agents
@@ -21,7 +22,9 @@ from agents.models import Agent, Provider
 from agents.models.agents import ProviderKind
 from competitions.models import Competition, Participant
 from competitions.models.competitions import ClockKind, FillRule
+from competitions.models.roles import Role
 from competitions.services.control import start_competition
+from competitions.services.roles import give_role
 from marketdata import services as marketdata
 from marketdata.domain.facts import Candle
 from marketdata.models import Candle as CandleRow
@@ -193,6 +196,12 @@ def baselines(*models: str) -> list[Agent]:
     agents.ensure_defaults()
     found = Agent.objects.baselines().order_by("model")
     return list(found.filter(model__in=models) if models else found)
+
+
+def make_user(name: str, role: str | None = None, **fields: Any) -> User:
+    """Return an account with that role: viewer, operator, administrator or none."""
+    user = User.objects.create_user(name, **fields)
+    return give_role(user, Role(role) if role else None, actor="test", now=timezone.now())
 
 
 # --- seasons ------------------------------------------------------------------------------------

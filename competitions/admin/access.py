@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from competitions.models import ApiKey
 from competitions.models.access import Scope
-from competitions.services.access import make_api_key, revoke_api_key
+from competitions.services.access import make_api_key, revoke_api_key, why_not_owner
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):
@@ -33,11 +33,8 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
         """Look at what the fields say together."""
         cleaned = super().clean() or self.cleaned_data
         owner, scopes = cleaned.get("owner"), set(cleaned.get("scopes", ()))
-        if owner is not None and not owner.is_staff and scopes - {Scope.READ}:
-            self.add_error(
-                "owner",
-                f"control and admin need an owner who is a member of staff, {owner.get_username()} is not",
-            )
+        if owner is not None and (refusal := why_not_owner(owner, scopes)):
+            self.add_error("owner", refusal)
         expires_at = cleaned.get("expires_at")
         if expires_at is not None and expires_at <= timezone.now():
             self.add_error(

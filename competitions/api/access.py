@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import APIKeyHeader
@@ -15,8 +16,9 @@ from ninja.security import APIKeyHeader
 from competitions.api.wire import ApiError
 from competitions.models import ApiKey, Competition, Participant
 from competitions.models.access import Scope
-from competitions.selectors.seasons import Season, load_season, visible_to
-from competitions.services.access import find_api_key
+from competitions.models.competitions import CompetitionQuerySet
+from competitions.selectors.seasons import Season, listed_to, load_season, visible_to
+from competitions.services.access import find_api_key, why_not_owner
 
 HEADER = "X-API-Key"
 SLUG = re.compile(r"[-\w]{1,80}", re.ASCII)
@@ -31,47 +33,68 @@ class Caller:
     key: ApiKey | None
 
     @property
-    def user(self) -> AbstractBaseUser | None:
-        """Return in whose name competitions are looked at; None for a stranger."""
-        return self.key.owner if self.key and self.key.grants(Scope.READ) else None
-
-    @property
     def actor(self) -> str:
         """Return who acts, as the audit log names it: the owner and the key."""
         return (
             f"{self.key.owner.get_username()} by key {self.key.prefix}" if self.key else "stranger"
         )
 
+    @property
+    def owner(self) -> User | None:
+        """Return the account in whose name the key acts; None for a stranger."""
+        return self.key.owner if self.key else None
+
+    def may(self, scope: Scope) -> bool:
+        """Tell whether the key holds ``scope`` and its owner's role still allows it."""
+        return bool(
+            self.key and self.key.grants(scope) and not why_not_owner(self.key.owner, [scope])
+        )
+
+    @property
+    def own_only(self) -> bool:
+        """Tell whether the owner's role does not count, since the key may not read all that its owner may."""
+        return self.key is not None and not self.key.grants(Scope.READ)
+
+    def seen(self) -> CompetitionQuerySet:
+        """Return the competitions that the caller may open by their id."""
+        return visible_to(self.owner, own_only=self.own_only)
+
+    def listed(self) -> CompetitionQuerySet:
+        """Return the competitions that lists show to the caller."""
+        return listed_to(self.owner, own_only=self.own_only)
+
 
 class KeyHeader(APIKeyHeader):
-    """Lets in who has a key with ``scope``, held by a member of staff; without a scope strangers too, but no wrong key."""
+    """Lets in who has a key with one of ``scopes``, whose owner may hold it; without scopes strangers too, but no wrong key."""
 
     param_name = HEADER
 
-    def __init__(self, scope: Scope | None = None) -> None:
+    def __init__(self, *scopes: Scope) -> None:
         super().__init__()
-        self.scope = scope
+        self.scopes = scopes
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
-        if self.scope is None:
+        if not self.scopes:
             return Caller(_right_key(key) if key else None)
         if not key:
             raise ApiError(
                 401, "KEY_MISSING", f"a key in the header {HEADER} is wanted, found none"
             )
-        return Caller(_strong_key(key, self.scope))
+        caller = Caller(_right_key(key))
+        if not any(caller.may(scope) for scope in self.scopes):
+            raise _refusal(caller, self.scopes)
+        return caller
 
 
-def _strong_key(token: str, scope: Scope) -> ApiKey:
-    row = _right_key(token)
-    if not row.grants(scope):
-        held = ", ".join(row.scopes) or "none"
-        raise ApiError(403, "SCOPE_MISSING", f"the scope {scope} is wanted, the key has {held}")
-    if not getattr(row.owner, "is_staff", False):
-        raise ApiError(
-            403, "NOT_STAFF", "the key's owner must be a member of staff, and is not any more"
-        )
-    return row
+def _refusal(caller: Caller, scopes: Sequence[Scope]) -> ApiError:
+    assert caller.key is not None
+    for scope in scopes:
+        if caller.key.grants(scope):
+            return ApiError(403, "ROLE_MISSING", why_not_owner(caller.key.owner, [scope]))
+    held = ", ".join(caller.key.scopes) or "none"
+    return ApiError(
+        403, "SCOPE_MISSING", f"the scope {' or '.join(scopes)} is wanted, the key has {held}"
+    )
 
 
 def _right_key(token: str) -> ApiKey:
@@ -91,7 +114,7 @@ def caller_of(request: HttpRequest) -> Caller:
 
 def get_competition(request: HttpRequest, name: str) -> Competition:
     """Return the competition with that id or slug; one that the caller may not see is not found."""
-    rows = visible_to(caller_of(request).user).select_related("feed", "book")
+    rows = caller_of(request).seen().select_related("feed", "book")
     wanted = as_uuid(name)
     if wanted is not None:
         found = rows.filter(pk=wanted).first()
@@ -120,7 +143,7 @@ def current_season(request: HttpRequest, name: str) -> Season:
 
 def get_participant(request: HttpRequest, participant_id: uuid.UUID) -> Participant:
     """Return a participant of a competition that the caller may see."""
-    seen = visible_to(caller_of(request).user)
+    seen = caller_of(request).seen()
     rows = Participant.objects.filter(pk=participant_id, competition__in=seen)
     found = rows.select_related(
         "competition__feed", "competition__book", "agent__provider", "account"

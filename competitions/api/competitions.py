@@ -29,10 +29,9 @@ from competitions.api.paging import PageIn, cut
 from competitions.api.shaping import board_out, competition_detail, competition_out, status_out
 from competitions.api.wire import READ_ERRORS, ApiError
 from competitions.models import Round
-from competitions.models.competitions import CompetitionStatus, Visibility
+from competitions.models.competitions import CompetitionStatus
 from competitions.selectors.board import board_of
 from competitions.selectors.listings import competitions_page, events_page, rounds_page
-from competitions.selectors.seasons import visible_to
 
 router = Router(tags=["competitions"], auth=KeyHeader())
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,10 +51,7 @@ def list_competitions(
     if status and status not in CompetitionStatus.values:
         known = ", ".join(CompetitionStatus.values)
         raise ApiError(422, "BAD_STATUS", f"status must be one of {known}, was {status[:40]!r}")
-    user = caller_of(request).user
-    seen = visible_to(user)
-    if user is None:
-        seen = seen.filter(visibility=Visibility.PUBLIC)
+    seen = caller_of(request).listed()
     rows, has_more = cut(
         competitions_page(seen, before=_instant(page.position), status=status, limit=page.limit),
         page.limit,

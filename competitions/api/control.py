@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Body, Router, Status
@@ -34,6 +35,7 @@ from competitions.services.roster import create_competition, register_participan
 
 router = Router(tags=["control"], auth=KeyHeader(Scope.CONTROL))
 ADMIN = KeyHeader(Scope.ADMIN)
+ENTRANT = KeyHeader(Scope.ADMIN, Scope.PARTICIPANT)
 Act = Callable[[Competition], Competition]
 
 
@@ -60,23 +62,26 @@ def create(request: HttpRequest, body: CompetitionIn) -> HttpResponse:
 
 @router.post(
     "/participants/competitions/{competition_id}/participants",
-    auth=ADMIN,
+    auth=ENTRANT,
     response={201: RegisteredOut, **WRITE_ERRORS},
     operation_id="register_participant",
 )
 def register(request: HttpRequest, competition_id: str, body: ParticipantIn) -> HttpResponse:
-    """Register a participant of a competition that has not started."""
-    found = get_competition(request, competition_id)
+    """Register a participant of a competition that has not started; with the scope PARTICIPANT it is the owner's own."""
+    found, caller = get_competition(request, competition_id), caller_of(request)
+    owner = None if caller.may(Scope.ADMIN) else caller.owner
 
     def act() -> RegisteredOut:
-        row = _registered(found, body, actor=caller_of(request).actor)
+        row = _registered(found, body, owner=owner, actor=caller.actor)
         told = participant_out(row)
         return RegisteredOut(**told.model_dump(), warnings=told.parameters.warnings)
 
     return answer_once(request, act, status=201, is_atomic=True)
 
 
-def _registered(found: Competition, body: ParticipantIn, *, actor: str) -> Participant:
+def _registered(
+    found: Competition, body: ParticipantIn, *, owner: User | None, actor: str
+) -> Participant:
     try:
         return register_participant(
             found,
@@ -85,6 +90,7 @@ def _registered(found: Competition, body: ParticipantIn, *, actor: str) -> Parti
             model=body.llm_model,
             parameters=body.llm_config,
             timeout_seconds=body.timeout_seconds,
+            owner=owner,
             actor=actor,
             now=timezone.now(),
         )

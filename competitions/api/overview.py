@@ -30,12 +30,10 @@ from competitions.api.paging import PageIn
 from competitions.api.shaping import board_out, decision_page, position_out, turn_position
 from competitions.api.wire import READ_ERRORS, ApiError
 from competitions.models import Heartbeat
-from competitions.models.competitions import Visibility
 from competitions.selectors.activity import holdings_of
 from competitions.selectors.board import board_of
 from competitions.selectors.listings import turns_page
 from competitions.selectors.market import Price, closing_marks, prices_of
-from competitions.selectors.seasons import visible_to
 
 router = Router(tags=["arena"], auth=KeyHeader())
 
@@ -48,11 +46,13 @@ router = Router(tags=["arena"], auth=KeyHeader())
 )
 def status(request: HttpRequest) -> ArenaStatusOut:
     """Return how many competitions there are by status, and when each part was last heard of."""
-    user = caller_of(request).user
-    seen = visible_to(user)
-    if user is None:
-        seen = seen.filter(visibility=Visibility.PUBLIC)
-    counts = seen.order_by("status").values_list("status").annotate(count=Count("pk"))
+    counts = (
+        caller_of(request)
+        .listed()
+        .order_by("status")
+        .values_list("status")
+        .annotate(count=Count("pk"))
+    )
     beats = Heartbeat.objects.order_by("name")
     return ArenaStatusOut(
         now=timezone.now(),

@@ -12,13 +12,18 @@ class Scope(models.TextChoices):
     READ = "READ", "Read: also what is not public, as far as the owner may see it"
     CONTROL = "CONTROL", "Control: start, pause, resume, stop, emergency close"
     ADMIN = "ADMIN", "Admin: make competitions and register participants; everything else too"
+    PARTICIPANT = (
+        "PARTICIPANT",
+        "Participant: what is the owner's own; see it, register it, try it before the start",
+    )
 
 
 # What a scope brings along.
 IMPLIED: dict[str, frozenset[str]] = {
     Scope.READ: frozenset({Scope.READ}),
     Scope.CONTROL: frozenset({Scope.READ, Scope.CONTROL}),
-    Scope.ADMIN: frozenset(Scope),
+    Scope.ADMIN: frozenset({Scope.READ, Scope.CONTROL, Scope.ADMIN}),
+    Scope.PARTICIPANT: frozenset({Scope.PARTICIPANT}),
 }
 
 
@@ -32,12 +37,12 @@ class ApiKey(models.Model):
         max_length=64, editable=False, help_text="sha256 of the secret, its third part."
     )
     name = models.CharField(max_length=80, help_text="What it is for, for example: nightly export.")
-    scopes = models.JSONField(default=list, help_text="Some of READ, CONTROL, ADMIN.")
+    scopes = models.JSONField(default=list, help_text="Some of READ, CONTROL, ADMIN, PARTICIPANT.")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
         related_name="api_keys",
-        help_text="In whose name it acts; control and admin need a member of staff.",
+        help_text="In whose name it acts; CONTROL needs an operator, ADMIN an administrator.",
     )
     created_at = models.DateTimeField(editable=False)
     expires_at = models.DateTimeField(

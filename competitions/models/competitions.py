@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
@@ -271,6 +272,14 @@ class Participant(models.Model):
     slug = models.SlugField(max_length=60)
     name = models.CharField(max_length=80)
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="participants")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="participants",
+        help_text="Account that may see its competition though it is private, and try it out; empty for the arena's own.",
+    )
     account = models.OneToOneField(
         Account,
         on_delete=models.PROTECT,

@@ -15,11 +15,13 @@ from competitions.models import Competition, Participant
 from competitions.models.competitions import CompetitionStatus
 from competitions.selectors.board import idle_among, last_turns, ranks_of
 from competitions.selectors.chart import Chart, ChartView
+from competitions.selectors.roles import Asker
 from competitions.selectors.season_page import chart_of
 from competitions.selectors.seasons import (
     LIVE_STATES,
     Entrant,
     entrant_of,
+    listed_to,
     load_season,
     mode_of,
     next_slot_at,
@@ -88,9 +90,9 @@ class Home:
         return not (self.hero or self.upcoming or self.finished)
 
 
-def home_of(*, now: datetime) -> Home:
-    """Return the public competitions. Queries at most a dozen times, however many there are."""
-    rows = _listed()
+def home_of(user: Asker, *, now: datetime) -> Home:
+    """Return the competitions that are listed for ``user``. Queries at most a dozen times, however many there are."""
+    rows = _listed(user)
     rosters = _rosters(rows)
     places = _places(rows, rosters)
     sparks = _sparks(rows, places)
@@ -109,12 +111,12 @@ def home_of(*, now: datetime) -> Home:
     )
 
 
-def _listed() -> list[Competition]:
-    public = Competition.objects.public().select_related("feed")
+def _listed(user: Asker) -> list[Competition]:
+    listed = listed_to(user).select_related("feed")
     over = [CompetitionStatus.FINISHED, CompetitionStatus.STOPPED, CompetitionStatus.FAILED]
-    live = public.filter(status__in=LIVE_STATES).order_by("-status", "-started_at")[:LIMIT]
-    upcoming = public.filter(status=CompetitionStatus.SCHEDULED).order_by("starts_at")[:LIMIT]
-    finished = public.filter(status__in=over).order_by("-finished_at")[:LIMIT]
+    live = listed.filter(status__in=LIVE_STATES).order_by("-status", "-started_at")[:LIMIT]
+    upcoming = listed.filter(status=CompetitionStatus.SCHEDULED).order_by("starts_at")[:LIMIT]
+    finished = listed.filter(status__in=over).order_by("-finished_at")[:LIMIT]
     return [*live, *upcoming, *finished]
 
 

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q
 
 from competitions.models import Competition, Participant
@@ -21,6 +20,8 @@ from competitions.models.competitions import (
     ParticipantState,
     Visibility,
 )
+from competitions.models.roles import Role
+from competitions.selectors.roles import STAFF, Asker, is_operator, role_of
 from competitions.selectors.shown import monogram, shown
 from trading.models.books import Venue
 
@@ -121,20 +122,39 @@ class Season:
         return found.base if found else shown(symbol, limit=32)
 
 
-def visible_to(user: AbstractBaseUser | AnonymousUser | None) -> CompetitionQuerySet:
-    """Return the competitions that ``user`` may open by their address."""
-    everything: CompetitionQuerySet = Competition.objects.all()
-    if user is not None and getattr(user, "is_staff", False):
-        return everything
-    hidden = Q(visibility=Visibility.PRIVATE) | Q(status=CompetitionStatus.DRAFT)
-    return everything.exclude(hidden)
+def visible_to(user: Asker, *, own_only: bool = False) -> CompetitionQuerySet:
+    """Return the competitions that ``user`` may open by their address.
+
+    Operators see all; viewers all but drafts; everybody those that are neither private nor drafts, and the ones in which a
+    participant of theirs takes part. With ``own_only`` the role adds nothing.
+    """
+    role = None if own_only else role_of(user)
+    if role in STAFF:
+        return Competition.objects.all()
+    seen = ~Q(status=CompetitionStatus.DRAFT)
+    if role != Role.VIEWER:
+        seen &= ~Q(visibility=Visibility.PRIVATE)
+    if user is not None and user.is_active and user.is_authenticated:
+        own = Participant.objects.filter(owner_id=user.pk).values("competition_id")
+        seen |= Q(pk__in=own)
+    return Competition.objects.filter(seen)
 
 
-def find_competition(
-    slug: str, *, user: AbstractBaseUser | AnonymousUser | None
-) -> Competition | None:
+def listed_to(user: Asker, *, own_only: bool = False) -> CompetitionQuerySet:
+    """Return what ``visible_to`` does but for unlisted ones: those are listed for operators and their own participants alone."""
+    seen = visible_to(user, own_only=own_only)
+    if not own_only and is_operator(user):
+        return seen
+    hidden = Q(visibility=Visibility.UNLISTED)
+    if user is not None and user.is_authenticated:
+        hidden &= ~Q(pk__in=Participant.objects.filter(owner_id=user.pk).values("competition_id"))
+    return seen.exclude(hidden)
+
+
+def find_competition(slug: str, *, user: Asker, own_only: bool = False) -> Competition | None:
     """Return the competition at ``slug``, None when there is none that ``user`` may see."""
-    return visible_to(user).select_related("feed", "book").filter(slug=slug).first()
+    rows = visible_to(user, own_only=own_only)
+    return rows.select_related("feed", "book").filter(slug=slug).first()
 
 
 def load_season(competition: Competition) -> Season:

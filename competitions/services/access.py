@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,12 +14,19 @@ from django.db.models import Q
 
 from competitions.models import ApiKey, ApiReply
 from competitions.models.access import Scope
+from competitions.models.roles import Role
+from competitions.selectors.roles import role_of
 from competitions.services.audit import record_act
 from competitions.services.errors import ControlError
 from marketdata.domain.canonical import sha256_text
 
 FIRST_PART = "arena"
 SECRET_BYTES = 32
+# Who may hold a scope, when the key is made and at each use; of the other scopes everybody may.
+OWNERS: Mapping[str, frozenset[Role]] = {
+    Scope.CONTROL: frozenset({Role.OPERATOR, Role.ADMINISTRATOR}),
+    Scope.ADMIN: frozenset({Role.ADMINISTRATOR}),
+}
 # Compared with where no key has the asked name, so that both ways take as long.
 _NOBODYS_DIGEST = sha256_text("")
 
@@ -76,12 +83,20 @@ def _refuse_bad_wishes(
     unknown = sorted(set(scopes) - set(Scope.values))
     if not scopes or unknown:
         raise ControlError(f"scopes must be {wanted}, was {', '.join(unknown) or 'none'}")
-    if set(scopes) - {Scope.READ} and not getattr(owner, "is_staff", False):
-        raise ControlError(
-            f"control and admin need an owner who is a member of staff, {owner.get_username()} is not"
-        )
+    if refusal := why_not_owner(owner, scopes):
+        raise ControlError(refusal)
     if expires_at is not None and expires_at <= now:
         raise ControlError(f"the key must end in the future, was {expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+def why_not_owner(owner: AbstractBaseUser, scopes: Collection[str]) -> str:
+    """Return which of the scopes is beyond the owner's role, in words; empty when none is."""
+    role = role_of(owner)
+    for scope in sorted(set(scopes) & OWNERS.keys()):
+        if role not in OWNERS[scope]:
+            wanted = " or ".join(sorted(OWNERS[scope]))
+            return f"{scope} needs an owner who is {wanted}, {owner.get_username()} is {role or 'without a role'}"
+    return ""
 
 
 @transaction.atomic

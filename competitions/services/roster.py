@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
@@ -169,6 +170,7 @@ def register_participant(
     model: str,
     parameters: dict[str, Any],
     timeout_seconds: int,
+    owner: User | None = None,
     actor: str,
     now: datetime,
 ) -> Participant:
@@ -206,6 +208,7 @@ def register_participant(
         slug=slug,
         name=name,
         agent=agent,
+        owner=owner,
     )
     record_act("registered", f"{locked.slug}/{row.slug}", actor=actor, now=now, agent=agent.slug)
     return row

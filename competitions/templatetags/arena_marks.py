@@ -8,6 +8,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from competitions.selectors.roles import Asker, is_operator
 from competitions.templatetags.arena_format import short_hash
 
 register = template.Library()
@@ -39,6 +40,12 @@ _LOOKS = {
     "HALTED": "bad",
     "LIQUIDATED": "liquidated",
 }
+
+
+@register.filter
+def operates(user: Asker) -> bool:
+    """Tell whether the account may open the operator's console."""
+    return is_operator(user)
 
 
 @register.simple_tag

@@ -13,4 +13,5 @@ from competitions.selectors.listing import home_of
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show running, upcoming and finished competitions."""
-    return render(request, "competitions/home.html", {"home": home_of(now=timezone.now())})
+    shown = home_of(request.user, now=timezone.now())
+    return render(request, "competitions/home.html", {"home": shown})

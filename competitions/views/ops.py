@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from competitions.models import Competition
 from competitions.selectors.operations import console_of, run_of
+from competitions.selectors.roles import is_operator
 from competitions.services import control
 from competitions.services.errors import ControlError
 
@@ -33,13 +34,13 @@ View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
 def operators_only(view: View) -> View:
-    """Send strangers to the login page and refuse everybody who is no staff."""
+    """Send strangers to the login page and refuse everybody who is no operator."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
-        if not request.user.is_staff:
+        if not is_operator(request.user):
             raise PermissionDenied
         return view(request, *args, **kwargs)
 

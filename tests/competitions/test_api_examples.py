@@ -9,12 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from agents import services as agents
 from competitions.services.access import make_api_key
-from tests.builders import make_instruments, make_synthetic_feed
+from tests.builders import make_instruments, make_synthetic_feed, make_user
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 
@@ -28,7 +27,7 @@ def token(transactional_db):
     agents.ensure_defaults()
     make_instruments()
     make_synthetic_feed()
-    owner = get_user_model().objects.create_user("mara", is_staff=True)
+    owner = make_user("mara", "administrator")
     return make_api_key(
         "curl", owner=owner, scopes=["ADMIN"], actor="mara", now=timezone.now()
     ).token

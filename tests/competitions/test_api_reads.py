@@ -14,6 +14,7 @@ from competitions.api.wire import decimal_text
 from competitions.models import Competition, Participant, Turn
 from competitions.models.competitions import Visibility
 from competitions.services.access import make_api_key
+from tests.builders import make_user
 from tests.competitions.played import make_draft, play
 from trading.models import Position, Standing
 
@@ -36,8 +37,8 @@ OF_PARTICIPANT = (
 OF_ARENA = ("/status", "/leaderboard", "/decisions", "/positions", "/market-data")
 
 
-def key_for(name="mara", scopes=("READ",), **user):
-    owner = get_user_model().objects.create_user(name, **{"is_staff": True, **user})
+def key_for(name="mara", scopes=("READ",), role="operator"):
+    owner = make_user(name, role)
     made = make_api_key("test", owner=owner, scopes=scopes, actor=name, now=NOW)
     return {"X-API-Key": made.token}
 
@@ -231,18 +232,18 @@ def test_strangers_read_what_is_public_and_no_draft(client):
         assert client.get(f"{ROOT}{path}").status_code == 404, path
 
 
-def test_what_is_private_wants_a_key_of_staff(client):
+def test_what_is_private_wants_a_key_of_an_account_with_a_role(client):
     season = play()
     Competition.objects.update(visibility=Visibility.PRIVATE)
-    staff, viewer = key_for(), key_for("vera", is_staff=False)
+    viewer, nobody = key_for("vera", role="viewer"), key_for("otto", role=None)
 
     for path in paths_of(season):
         assert client.get(f"{ROOT}{path}").status_code == 404, path
-        assert client.get(f"{ROOT}{path}", headers=viewer).status_code == 404, path
-        read(client, path, headers=staff)
+        assert client.get(f"{ROOT}{path}", headers=nobody).status_code == 404, path
+        read(client, path, headers=viewer)
     assert client.get(f"{ROOT}/leaderboard").status_code == 404
     assert read(client, "/competitions")["items"] == []
-    assert len(read(client, "/competitions", headers=staff)["items"]) == 1
+    assert len(read(client, "/competitions", headers=viewer)["items"]) == 1
 
 
 def test_what_is_unlisted_is_found_by_its_address_and_in_no_list(client):

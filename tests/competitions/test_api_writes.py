@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
@@ -18,9 +17,12 @@ from competitions.api.once import answer_once
 from competitions.api.wire import FaultOut
 from competitions.models import AuditEvent, Competition, Participant
 from competitions.models.access import ApiReply
+from competitions.models.competitions import CompetitionStatus
+from competitions.models.roles import Role
 from competitions.services.access import make_api_key
+from competitions.services.roles import give_role
 from marketdata.models import Feed, Instrument
-from tests.builders import make_instruments, make_synthetic_feed
+from tests.builders import make_instruments, make_synthetic_feed, make_user
 from tests.competitions.played import make_draft, play
 from trading.models import Position
 
@@ -31,7 +33,7 @@ ROOT = "/api/v1"
 
 @pytest.fixture
 def staff():
-    return get_user_model().objects.create_user("mara", is_staff=True)
+    return make_user("mara", "administrator")
 
 
 @pytest.fixture
@@ -349,13 +351,13 @@ WRITES = {
 
 
 @pytest.mark.parametrize(("path", "scope"), WRITES.items())
-def test_a_write_wants_a_key_with_its_scope_of_a_member_of_staff(staff, path, scope):
+def test_a_write_wants_a_key_with_its_scope_whose_owner_may_hold_it(staff, path, scope):
     play(rounds=1)
     before = list(Competition.objects.values())
     lesser = key(staff, "READ") if scope == "CONTROL" else key(staff, "READ", "CONTROL")
-    former = get_user_model().objects.create_user("otto", is_staff=True)
+    former = make_user("otto", "administrator")
     formers = key(former, "ADMIN")
-    get_user_model().objects.filter(pk=former.pk).update(is_staff=False)
+    give_role(former, Role.VIEWER, actor="mara", now=timezone.now())
 
     codes = [
         (answer.status_code, answer.json()["code"])
@@ -371,7 +373,7 @@ def test_a_write_wants_a_key_with_its_scope_of_a_member_of_staff(staff, path, sc
         (401, "KEY_MISSING"),
         (401, "KEY_INVALID"),
         (403, "SCOPE_MISSING"),
-        (403, "NOT_STAFF"),
+        (403, "ROLE_MISSING"),
     ]
     assert list(Competition.objects.values()) == before
 
@@ -452,3 +454,32 @@ def test_of_two_at_once_the_later_one_is_answered_as_the_first(staff, rf):
 
     assert json.loads(answer.content)["where"] == "first"
     assert answer["Idempotency-Replayed"] == "true"
+
+
+def test_with_the_scope_participant_one_registers_ones_own_and_nothing_else(staff):
+    otto = make_user("otto")
+    make_draft("draft")
+    scheduled = make_draft("open")
+    Competition.objects.filter(pk=scheduled.pk).update(status=CompetitionStatus.SCHEDULED)
+    token = key(otto, "PARTICIPANT")
+    wish = {"name": "Otto's", "llm_provider": "baseline", "llm_model": "cash"}
+    at = "/participants/competitions/{}/participants"
+
+    hidden = send(at.format("draft"), wish, token=token)
+    made = send(at.format("open"), wish, token=token)
+    others = send("/competitions", {"name": "Mine"}, token=token)
+
+    assert (hidden.status_code, hidden.json()["code"]) == (404, "NO_COMPETITION")
+    assert made.status_code == 201
+    assert scheduled.participants.get(pk=made.json()["id"]).owner == otto
+    assert (others.status_code, others.json()["code"]) == (403, "SCOPE_MISSING")
+    assert scheduled.participants.exclude(owner=None).count() == 1
+
+
+def test_what_an_administrator_registers_is_nobodys_own(staff):
+    draft = make_draft("draft")
+    wish = {"name": "House", "llm_provider": "baseline", "llm_model": "cash"}
+
+    made = send("/participants/competitions/draft/participants", wish, token=key(staff, "ADMIN"))
+
+    assert draft.participants.get(pk=made.json()["id"]).owner is None

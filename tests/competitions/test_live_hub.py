@@ -20,8 +20,9 @@ from competitions.live import bridge, hub
 from competitions.models import Competition
 from competitions.models.competitions import Visibility
 from competitions.routing import websocket_urlpatterns
+from competitions.services.access import make_api_key
 from competitions.services.events import record_events
-from tests.builders import baselines, start_season
+from tests.builders import baselines, make_user, start_season
 from tests.competitions.played import make_draft
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
@@ -57,8 +58,9 @@ async def in_database(work, *args):
 
 
 @asynccontextmanager
-async def viewer(path: str, user=None):
-    socket = WebsocketCommunicator(application, path)
+async def viewer(path: str, user=None, *, key: str = ""):
+    headers = [(b"x-api-key", key.encode())] if key else []
+    socket = WebsocketCommunicator(application, path, headers)
     if user is not None:
         socket.scope["user"] = user
     connected, code = await socket.connect()
@@ -197,14 +199,31 @@ async def test_listeners_far_apart_each_get_everything_once(monkeypatch):
             assert json.loads(await frame(old))["seq"] == end + 1
 
 
-async def test_hidden_competitions_refuse_strangers_before_the_handshake(django_user_model):
+async def test_hidden_competitions_refuse_strangers_before_the_handshake():
     await in_database(lambda: make_running("private", visibility=Visibility.PRIVATE))
     for path in ("/ws/competitions/private/", "/ws/competitions/nobody/"):
         async with viewer(path) as refused:
             assert refused == 4404
-    staff = await in_database(lambda: django_user_model.objects.create_user("m", is_staff=True))
+    staff = await in_database(lambda: make_user("m", "viewer"))
     async with viewer("/ws/competitions/private/", staff) as socket:
         assert "board" in pieces_in(await frame(socket))
+
+
+async def test_a_program_sends_its_key_in_the_handshake():
+    await in_database(lambda: make_running("private", visibility=Visibility.PRIVATE))
+
+    def make(owner, *scopes):
+        return make_api_key("bot", owner=owner, scopes=scopes, actor="m", now=timezone.now())
+
+    reader = await in_database(lambda: make(make_user("vera", "viewer"), "READ"))
+    stranger = await in_database(lambda: make(make_user("otto"), "READ"))
+    own_only = await in_database(lambda: make(make_user("ada", "operator"), "PARTICIPANT"))
+
+    async with viewer("/ws/competitions/private/", key=reader.token) as socket:
+        assert "board" in pieces_in(await frame(socket))
+    for token in (stranger.token, own_only.token, "dev-api-key"):
+        async with viewer("/ws/competitions/private/", key=token) as refused:
+            assert refused == 4404
 
 
 @pytest.mark.parametrize(

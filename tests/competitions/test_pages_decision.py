@@ -15,7 +15,7 @@ from competitions.models.rounds import TurnOutcome, TurnState
 from competitions.selectors.checks import denial_shown
 from competitions.selectors.seasons import load_season
 from competitions.selectors.trail import find_turn, steps_of, trail_of
-from tests.builders import MODELS, baselines, make_model
+from tests.builders import MODELS, baselines, make_model, make_user
 from tests.competitions.played import make_draft, play, turn_of
 from tests.competitions.test_pages_season import text_of
 from tests.fakes.season_server import SeasonServer
@@ -224,9 +224,9 @@ def test_a_participant_page_shows_figures_positions_and_decisions(client):
     assert "Round 2" in text_of(response)
 
 
-def test_a_participant_of_a_draft_has_no_figures_yet(client, django_user_model):
+def test_a_participant_of_a_draft_has_no_figures_yet(client):
     make_draft("draft")
-    client.force_login(django_user_model.objects.create_user("mara", is_staff=True))
+    client.force_login(make_user("mara", "operator"))
 
     assert client.get("/c/draft/a/cash/").status_code == 200
     assert Decision.objects.count() == 0

@@ -14,6 +14,7 @@ from django.utils import timezone
 from competitions.models import AuditEvent, Competition, Heartbeat
 from competitions.models.competitions import CompetitionStatus
 from competitions.services import control
+from tests.builders import make_user
 from tests.competitions.played import make_draft, play
 from tests.competitions.test_pages_season import text_of
 from trading.models import Book, Position
@@ -25,7 +26,7 @@ ACTS = ("start", "pause", "pause-after-round", "resume", "stop", "emergency-clos
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    client.force_login(get_user_model().objects.create_user("mara", is_staff=True))
+    client.force_login(make_user("mara", "operator"))
     return client
 
 
@@ -58,7 +59,7 @@ def test_an_account_without_rights_is_refused(client, act):
 def test_an_act_without_the_forms_token_is_refused(act):
     play(rounds=1)
     client = Client(enforce_csrf_checks=True)
-    client.force_login(get_user_model().objects.create_user("mara", is_staff=True))
+    client.force_login(make_user("mara", "operator"))
 
     assert client.post(f"/ops/small/{act}/").status_code == 403
     assert status_of("small") == CompetitionStatus.RUNNING

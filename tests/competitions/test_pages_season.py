@@ -6,7 +6,6 @@ import re
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,7 +15,7 @@ from competitions.models import Competition, Participant, Turn
 from competitions.models.competitions import CompetitionStatus, Visibility
 from competitions.services import control
 from competitions.services.driving import drive
-from tests.builders import baselines
+from tests.builders import baselines, make_user
 from tests.competitions.played import make_draft, play, turn_of
 from trading.models import EquityPoint, Standing
 
@@ -27,7 +26,7 @@ PAGES = ("", "leaderboard/", "rules/", "figures/", "a/random/")
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    client.force_login(get_user_model().objects.create_user("mara", is_staff=True))
+    client.force_login(make_user("mara", "operator"))
     return client
 
 
