@@ -20,6 +20,7 @@ class ProviderAdmin(admin.ModelAdmin[Provider]):
     list_display = ("slug", "name", "kind", "base_url", "has_key", "is_enabled")
     list_filter = ("kind", "is_enabled")
     search_fields = ("slug", "name")
+    ordering = ("slug",)
     readonly_fields = ("has_key", "hint")
     fieldsets = (
         (None, {"fields": ("slug", "name", "kind", "is_enabled")}),
@@ -53,6 +54,7 @@ class ProviderAdmin(admin.ModelAdmin[Provider]):
 class PromptTemplateAdmin(admin.ModelAdmin[PromptTemplate]):
     list_display = ("slug", "version", "is_locked", "created_at")
     search_fields = ("slug",)
+    ordering = ("slug", "version")
     readonly_fields = ("locked_at",)
     fieldsets = (
         (None, {"fields": ("slug", "version", "locked_at")}),
@@ -95,6 +97,7 @@ class AgentAdmin(admin.ModelAdmin[Agent]):
     list_filter = ("provider", "is_enabled")
     list_select_related = ("provider", "template")
     search_fields = ("slug", "name", "model")
+    ordering = ("slug",)
     autocomplete_fields = ("provider", "template")
     readonly_fields = ("effective",)
     fieldsets = (
