@@ -14,6 +14,11 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.watch import _no_secret_is_told, _watched, pytest_runtest_makereport
+
+# Taken up by pytest from here.
+__all__ = ["_no_secret_is_told", "_watched", "pytest_runtest_makereport"]
+
 hypothesis_settings.register_profile(
     "fast", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

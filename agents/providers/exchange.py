@@ -19,6 +19,8 @@ from agents.providers.base import RawCompletion, loads, text_at
 
 MAX_BODY = 256 * 1024
 CONNECT_SECONDS = 5.0
+# A shorter key might be a word of an answer.
+SECRET_LENGTH = 8
 # Worth another try: the request was sound, the moment was not.
 PASSING_CODES = frozenset({408, 409, 425, 429})
 
@@ -106,13 +108,21 @@ async def exchange(
         raw = RawCompletion(
             status=CompletionStatus.ERROR, error=_told(error, "not sent"), permanent=True
         )
-    error_text = raw.error.replace(secret, "[key]") if len(secret) >= 8 else raw.error
-    return replace(raw, error=error_text, latency_ms=round((time.monotonic() - started) * 1000))
+    took = round((time.monotonic() - started) * 1000)
+    return replace(_without(secret, raw), latency_ms=took)
+
+
+def _without(secret: str, raw: RawCompletion) -> RawCompletion:
+    """Take the key out of what was read: a body may have written it with escapes, a header may repeat it."""
+    if len(secret) < SECRET_LENGTH:
+        return raw
+    told = ("text", "reasoning", "error", "request_id", "returned_model", "finish_reason")
+    return replace(raw, **{name: getattr(raw, name).replace(secret, "[key]") for name in told})
 
 
 def _of_response(response: httpx2.Response, read: Read, secret: str) -> RawCompletion:
     body = response.content
-    if len(secret) >= 8:
+    if len(secret) >= SECRET_LENGTH:
         body = body.replace(secret.encode(), b"[key]")
     request_id = response.headers.get("request-id") or response.headers.get("x-request-id") or ""
     if len(body) > MAX_BODY:
