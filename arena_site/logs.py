@@ -6,6 +6,8 @@ import logging
 import re
 from datetime import UTC, datetime
 
+from arena_site.secrecy import scrubbed
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -22,5 +24,5 @@ class OneLineFormatter(logging.Formatter):
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
-        return escape_controls(super().format(record))
+        """Return the record as one line, without any secret of the environment."""
+        return escape_controls(scrubbed(super().format(record)))

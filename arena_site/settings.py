@@ -232,6 +232,8 @@ BINANCE_FSTREAM_BASE_URL = env.address(
     "BINANCE_FSTREAM_BASE_URL", "wss://fstream.binance.com", schemes=("wss", "ws")
 )
 
+DEFAULT_EXCEPTION_REPORTER = "arena_site.secrecy.CautiousReporter"
+
 # Logging ------------------------------------------------------------------------------------
 
 LOGGING = {
