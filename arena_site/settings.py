@@ -251,6 +251,8 @@ LOGGING = {
         # Django's own handlers would print a record twice.
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
+        # At DEBUG it writes down the whole context of a missing variable, session cookies included.
+        "django.template": {"level": "INFO"},
         # One line per request and frame is noise.
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
