@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -16,6 +18,7 @@ logger = logging.getLogger(__name__)
 GROUP = "arena.events"
 SEND_SECONDS = 2.0
 
+_is_silent: ContextVar[bool] = ContextVar("_is_silent", default=False)
 _server_loop: asyncio.AbstractEventLoop | None = None
 # asyncio itself holds tasks only weakly.
 _tasks: set[asyncio.Task[None]] = set()
@@ -36,12 +39,24 @@ def is_loop_bound() -> bool:
     return _server_loop is not None and _server_loop.is_running()
 
 
+@contextmanager
+def only_by_database() -> Iterator[None]:
+    """Announce nothing inside the block: what must not wait for a broker leaves its events to the hubs' poll."""
+    token = _is_silent.set(True)
+    try:
+        yield
+    finally:
+        _is_silent.reset(token)
+
+
 def announce(slug: str, seq: int) -> None:
     """Tell every web process that competition ``slug`` has events up to ``seq``.
 
     Call it after the commit, from any thread. It never raises and never waits for readers: a lost
     message is made up for by the hub's poll of one second.
     """
+    if _is_silent.get():
+        return
     message = {"type": "arena.event", "slug": slug, "seq": seq}
     try:
         _send(message)

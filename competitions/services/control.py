@@ -46,10 +46,14 @@ class CloseLine:
 
 @dataclass(frozen=True, slots=True)
 class CloseReport:
-    """Every position of the book at an emergency close; ``is_flat`` only when nothing is left open."""
+    """Every position of the book at an emergency close; ``is_flat`` only when nothing is left open.
+
+    ``note`` tells when the quotes of the close were not those of now.
+    """
 
     lines: tuple[CloseLine, ...]
     is_flat: bool
+    note: str = ""
 
 
 def start_competition(competition: Competition, *, actor: str, now: datetime) -> Competition:
@@ -225,7 +229,8 @@ def emergency_close(
                 now=now,
             )
     close_settled_rounds(locked, now=now)
-    quotes = closing_quotes(locked, now=now)
+    closing = closing_quotes(locked, now=now)
+    quotes = closing.quotes
     trading.append_tape(locked.opened_book.pk, quote_events(quotes), now=now)
     market_at = max((quote.at for quote in quotes.values()), default=locked.market_at or now)
     results = trading.close_all(
@@ -240,10 +245,12 @@ def emergency_close(
     marks = {symbol: quote.mark for symbol, quote in quotes.items()}
     mark_after_close(locked, marks, market_at=market_at, now=now)
     seal_season(locked, EventKind.COMPETITION_STOPPED, now=now)
-    return _close_report(locked, results)
+    return _close_report(locked, results, note=closing.note if results else "")
 
 
-def _close_report(competition: Competition, results: list[trading.CloseResult]) -> CloseReport:
+def _close_report(
+    competition: Competition, results: list[trading.CloseResult], *, note: str
+) -> CloseReport:
     names = dict(competition.participants.values_list("ordinal", "name"))
     lines = tuple(
         CloseLine(
@@ -256,7 +263,7 @@ def _close_report(competition: Competition, results: list[trading.CloseResult]) 
         for result in results
     )
     assert competition.book is not None
-    return CloseReport(lines, is_flat=not open_positions(competition.book).exists())
+    return CloseReport(lines, is_flat=not open_positions(competition.book).exists(), note=note)
 
 
 def finish_competition(competition: Competition, *, reason: str, now: datetime) -> Competition:

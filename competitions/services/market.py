@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from competitions.domain.contract import Contract
@@ -50,7 +51,15 @@ def quotes_now(
     return open_feed(competition.feed).quotes(specs, now) if specs else {}
 
 
-def closing_quotes(competition: Competition, *, now: datetime) -> dict[str, Quote]:
+@dataclass(frozen=True, slots=True)
+class ClosingQuotes:
+    """Quotes to close at, by symbol; ``note`` says so when they are not those of now though they should be."""
+
+    quotes: dict[str, Quote]
+    note: str = ""
+
+
+def closing_quotes(competition: Competition, *, now: datetime) -> ClosingQuotes:
     """Return the quotes at which an emergency close fills: those of now on the wall clock, else the last snapshot's.
 
     A feed that does not answer leaves the last snapshot's quotes: closing must not wait for it.
@@ -62,12 +71,12 @@ def closing_quotes(competition: Competition, *, now: datetime) -> dict[str, Quot
         .first()
     )
     quotes = quotes_of(last.snapshot.content()) if last and last.snapshot else {}
-    if competition.clock == ClockKind.WALL:
-        symbols = [spec.symbol for spec in contract_of(competition).rules.instruments]
-        try:
-            quotes |= quotes_now(competition, symbols, now=now)
-        except FeedError as error:
-            logger.warning(
-                "closing on the last snapshot's quotes slug=%s: %s", competition.slug, error
-            )
-    return quotes
+    if competition.clock != ClockKind.WALL:
+        return ClosingQuotes(quotes)
+    symbols = [spec.symbol for spec in contract_of(competition).rules.instruments]
+    try:
+        return ClosingQuotes(quotes | quotes_now(competition, symbols, now=now))
+    except FeedError as error:
+        logger.warning("closing on the last snapshot's quotes slug=%s: %s", competition.slug, error)
+        instead = f"those of round {last.number} were used" if last else "and there are no others"
+        return ClosingQuotes(quotes, f"the feed gave no quotes of now ({error}); {instead}")
