@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from agents.providers.capabilities import effective_parameters
 from competitions.api.answers import (
@@ -97,8 +97,6 @@ def participant_out(row: Participant) -> ParticipantOut:
 
 def status_out(season: Season, *, now: datetime) -> StatusOut:
     row, facts = season.competition, facts_of(season, now=now)
-    heard = facts.last_event_at
-    silence = timedelta(seconds=facts.stale_seconds)
     return StatusOut(
         id=row.pk,
         slug=row.slug,
@@ -110,8 +108,8 @@ def status_out(season: Season, *, now: datetime) -> StatusOut:
         is_round_open=facts.is_round_open,
         next_round_at=facts.next_at,
         market_at=row.market_at,
-        last_event_at=heard,
-        is_stale=bool(facts.stale_seconds) and heard is not None and now - heard > silence,
+        last_event_at=facts.last_event_at,
+        is_stale=facts.is_stale(now),
         seq=row.event_seq,
         stop_reason=row.stop_reason,
     )

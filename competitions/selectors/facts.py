@@ -39,6 +39,12 @@ class Facts:
     last_event_at: datetime | None
     stale_seconds: int
 
+    def is_stale(self, now: datetime) -> bool:
+        """Tell whether a running season has been silent for too long."""
+        if not self.stale_seconds or self.last_event_at is None:
+            return False
+        return now - self.last_event_at > timedelta(seconds=self.stale_seconds)
+
 
 def facts_of(season: Season, *, now: datetime) -> Facts:
     """Return the head's figures. Queries twice: the last round, the last event."""

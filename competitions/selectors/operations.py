@@ -198,7 +198,8 @@ def _last_acts(rows: Sequence[Competition]) -> dict[UUID, OperatorAct]:
     return {act.book_id: act for act in acts}
 
 
-def _grade(seconds: float, warn: float, bad: float) -> tuple[str, str]:
+def grade(seconds: float, warn: float, bad: float) -> tuple[str, str]:
+    """Return state and word of a part that was last heard of so many seconds ago."""
     if seconds > bad:
         return BAD, "Silent"
     return (WARN, "Slow") if seconds > warn else (OK, "OK")
@@ -213,7 +214,7 @@ def _beats(*, now: datetime) -> list[Tile]:
             tiles.append(Tile(label, BAD, "Unknown", "—", "never heard of"))
             continue
         age = now - row.at
-        state, word = _grade(age.total_seconds(), warn, bad)
+        state, word = grade(age.total_seconds(), warn, bad)
         tiles.append(Tile(label, state, word, f"{duration(age)} ago", row.note or note))
     # Parts that beat only when they have work: no age is too old for them.
     tiles += [
@@ -236,7 +237,7 @@ def _queue(*, now: datetime) -> Tile:
     if not waiting["count"]:
         return Tile("Turns waiting", OK, "OK", "0", "every turn is held or settled")
     age = now - waiting["oldest"]
-    state, word = _grade(age.total_seconds(), QUEUE_WARN, QUEUE_BAD)
+    state, word = grade(age.total_seconds(), QUEUE_WARN, QUEUE_BAD)
     return Tile("Turns waiting", state, word, f"{waiting['count']}", f"oldest for {duration(age)}")
 
 
