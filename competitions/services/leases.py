@@ -67,3 +67,13 @@ def held_by_other(name: str, holder: str, *, now: datetime) -> bool:
 def beat(name: str, *, now: datetime, note: str = "") -> None:
     """Write a sign of life; called at the end of the work it stands for."""
     Heartbeat.objects.update_or_create(name=name, defaults={"at": now, "note": note[:200]})
+
+
+def signs_of_life(*, now: datetime, seconds: float) -> list[str]:
+    """Return a sentence for each part that was heard of in the last ``seconds``, and for each lease that somebody holds."""
+    beats = Heartbeat.objects.filter(at__gt=now - timedelta(seconds=seconds)).order_by("name")
+    leases = Lease.objects.filter(until__gte=now).exclude(holder="").order_by("name")
+    return [
+        *(f"{row.name} was heard of {(now - row.at).total_seconds():.0f} s ago" for row in beats),
+        *(f"{row.holder} holds {row.name}" for row in leases if not is_gone(row.holder)),
+    ]

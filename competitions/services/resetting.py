@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
@@ -65,14 +67,29 @@ SEASON_MODELS: tuple[type[models.Model], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """A table and how many rows it has, or had."""
+
+    table: str
+    rows: int
+
+
+def season_rows() -> tuple[TableRows, ...]:
+    """Return how many rows each table of seasons has. Queries once per table."""
+    return tuple(
+        TableRows(model._meta.db_table, model._base_manager.count()) for model in SEASON_MODELS
+    )
+
+
 @transaction.atomic
-def reset_arena() -> int:
-    """Truncate every table of seasons and return how many competitions are gone.
+def reset_arena() -> tuple[TableRows, ...]:
+    """Truncate every table of seasons and return how many rows are gone.
 
     Texts in ``Blob`` stay: prompts and answers of kept rows may share them. Must not run beside an arena that plays.
     """
-    gone = Competition.objects.count()
-    tables = [model._meta.db_table for model in SEASON_MODELS]
+    gone = season_rows()
+    tables = [row.table for row in gone]
     with connection.cursor() as cursor:
         for statement in connection.ops.sql_flush(no_style(), tables, allow_cascade=False):
             cursor.execute(statement)
