@@ -98,6 +98,12 @@ class BinanceRest:
     def server_time_ms(self) -> int:
         return int(self._field(self._call(self._client.futures_time), "serverTime"))
 
+    def used_weight(self) -> int | None:
+        """Return what this address has used of its allowance this minute, as the last answer told; None when it did not."""
+        last = self._client.response
+        told = "" if last is None else last.headers.get("X-MBX-USED-WEIGHT-1M", "")
+        return int(told) if told.isdigit() else None
+
     def exchange_info(self) -> dict[str, Any]:
         return self._object(self._call(self._client.futures_exchange_info))
 

@@ -52,6 +52,7 @@ class BinanceServer:
         # Seconds that the time stamps of quotes lie behind, and that the server's clock does.
         self.quote_age = 0.0
         self.clock_lag = 0.0
+        self.used_weight = 41
         # The first candle that exists, in seconds since the epoch.
         self.listed_at = 0
         self.mark_factor = Decimal(1)
@@ -253,6 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        self.send_header("X-MBX-USED-WEIGHT-1M", str(self.owner.used_weight))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
