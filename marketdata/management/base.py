@@ -20,11 +20,9 @@ INTERRUPTED = 130
 SHOWN = 60
 
 
-class WrongUseError(CommandError):
-    """The command was called with something that does not exist or does not fit; nothing was done. Exit code 2, as argparse's own."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, returncode=2)
+def wrong_use(message: str) -> CommandError:
+    """Return the error of a call that names something that does not exist or does not fit; nothing was done. Exit code 2, as argparse's."""
+    return CommandError(message, returncode=2)
 
 
 class _HelpFormatter(DjangoHelpFormatter):
@@ -79,6 +77,6 @@ def positive(text: str) -> int:
     """Return a whole number of at least one; raise ArgumentTypeError naming what was found."""
     if not (text.isascii() and text.isdigit()) or len(text) > 9 or int(text) < 1:
         raise ArgumentTypeError(
-            f"a whole number of at least 1 (and 9 digits at most) is wanted, was {text[:SHOWN]!r}"
+            f"a whole number from 1 to 999999999 is wanted, was {text[:SHOWN]!r}"
         )
     return int(text)

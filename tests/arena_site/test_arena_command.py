@@ -98,7 +98,7 @@ def open_arena(tmp_path) -> Iterator[Callable[[], Arena]]:
             arena.process.wait()
 
 
-def refused(folder: Path, *arguments: str) -> str:
+def refused(folder: Path, *arguments: str, code: int = 1) -> str:
     failed = subprocess.run(
         [sys.executable, "manage.py", "arena", *arguments],
         cwd=ROOT,
@@ -108,7 +108,7 @@ def refused(folder: Path, *arguments: str) -> str:
         timeout=START_SECONDS,
         check=False,
     )
-    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert failed.returncode == code, failed.stdout + failed.stderr
     return failed.stderr
 
 
@@ -170,6 +170,6 @@ def test_foreign_address_is_refused(tmp_path):
 
 @pytest.mark.parametrize("port", ["0", "99999"])
 def test_number_that_is_no_port_is_refused(tmp_path, port):
-    message = refused(tmp_path, "--port", port)
+    message = refused(tmp_path, "--port", port, code=2)
 
-    assert f"--port must be a whole number from 1 to 65535, was {port}" in message
+    assert f"argument --port: a port from 1 to 65535 is wanted, was '{port}'" in message

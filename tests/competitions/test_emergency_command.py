@@ -180,8 +180,8 @@ def test_a_feed_that_fails_leaves_the_last_quotes_and_is_told():
             clock=ClockKind.WALL,
             fill_rule=FillRule.SNAPSHOT,
             starts_at=None,
-            interval_seconds=1,
-            deadline_seconds=1,
+            interval_seconds=6,
+            deadline_seconds=6,
         )
         list(drive(start_season(season), rounds=1))
         assert Position.objects.open().count() == 2

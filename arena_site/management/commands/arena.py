@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections
 from django.utils import timezone
 
@@ -13,17 +13,30 @@ from arena_site.embedded.lock import AlreadyRunningError, instance_lock
 from arena_site.embedded.welcome import print_welcome
 from arena_site.embedded.worker import SilentWorkerError
 from arena_site.preparation import prepare
+from marketdata.management.base import SHOWN, ArenaCommand
 
 
-class Command(BaseCommand):
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 5 or not 0 < int(text) < 65536:
+        raise ArgumentTypeError(f"a port from 1 to 65535 is wanted, was {text[:SHOWN]!r}")
+    return int(text)
+
+
+class Command(ArenaCommand):
     """Run the whole arena in one process: pages, clock, feed and turns."""
 
     help = "Run the whole arena in one process, with a demo season if there is none."
+    exit_codes = {
+        0: "stopped by SIGTERM or Ctrl+C",
+        1: "not opened: another one runs, or the port is taken",
+        130: "stopped before it was open",
+    }
+    examples = ("arena", "arena --host 0.0.0.0 --port 8080")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add where to listen."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-        parser.add_argument("--port", type=int, default=settings.PORT, help="port to listen on")
+        parser.add_argument("--port", type=_port, default=settings.PORT, help="port to listen on")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, serve until stopped, leave."""

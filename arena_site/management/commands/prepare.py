@@ -2,16 +2,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from arena_site.preparation import prepare
+from marketdata.management.base import ArenaCommand
 
 
-class Command(BaseCommand):
+class Command(ArenaCommand):
     """Bring tables, demo season and operator's account up to date, for the split shape."""
 
     help = "Migrate, make a demo season if there is none, and an operator if there is none."
+    exit_codes = {0: "tables, season and operator are there", 1: "the database cannot be used"}
+    examples = ("prepare",)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare and tell what was found or made."""

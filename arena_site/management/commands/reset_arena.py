@@ -15,7 +15,7 @@ from django.utils import timezone
 from arena_site.embedded.lock import AlreadyRunningError, instance_lock
 from competitions.services.leases import signs_of_life
 from competitions.services.resetting import TableRows, reset_arena, season_rows
-from marketdata.management.base import ArenaCommand, WrongUseError
+from marketdata.management.base import ArenaCommand, wrong_use
 from marketdata.management.output import table, write_line, write_tables
 
 FRESH_SECONDS = 30
@@ -50,7 +50,7 @@ class Command(ArenaCommand):
             return
         if not options["yes"]:
             rows = sum(row.rows for row in season_rows())
-            raise WrongUseError(
+            raise wrong_use(
                 f"this would remove {rows} rows of seasons for good; look with --dry-run, stop the arena, then add --yes"
             )
         with _nobody_else(is_forced=options["force"]):

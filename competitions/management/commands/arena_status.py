@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from rich.table import Table
 
+from competitions.management.chosen import find_competition
 from competitions.models import Competition
 from competitions.models.competitions import CompetitionStatus
 from competitions.selectors.board import BoardRow, board_of
@@ -19,7 +20,7 @@ from competitions.selectors.seasons import load_season
 from competitions.selectors.status import ArenaStatus, SeasonState, status_of
 from competitions.services.driving import is_driven_elsewhere
 from competitions.templatetags.arena_format import NBSP, duration
-from marketdata.management.base import ArenaCommand, WrongUseError
+from marketdata.management.base import ArenaCommand
 from marketdata.management.output import table, write_line, write_tables
 
 COLOURS = {
@@ -54,7 +55,7 @@ class Command(ArenaCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now, slug = timezone.now(), options["competition"]
-        one = _competition(slug) if slug else None
+        one = find_competition(slug) if slug else None
         status = status_of(now=now, driven=_driven(now), slug=slug)
         if options["json"]:
             self.write_json(_document(status, one, now=now))
@@ -67,16 +68,6 @@ class Command(ArenaCommand):
                 )
         if status.troubles:
             raise CommandError("; ".join(status.troubles))
-
-
-def _competition(slug: str) -> Competition:
-    found = Competition.objects.select_related("feed", "book").filter(slug=slug).first()
-    if found is None:
-        known = ", ".join(Competition.objects.order_by("slug").values_list("slug", flat=True)[:20])
-        raise WrongUseError(
-            f"there is no competition {slug[:80]!r}; there is {known or 'none yet'}"
-        )
-    return found
 
 
 def _driven(now: datetime) -> list[Any]:

@@ -18,7 +18,7 @@ from competitions.models import Competition
 from competitions.selectors.flatness import OpenPosition, flatness_of
 from competitions.services.control import CloseLine, emergency_close
 from competitions.services.errors import ControlError
-from marketdata.management.base import ArenaCommand, WrongUseError
+from marketdata.management.base import ArenaCommand, wrong_use
 from marketdata.management.output import table, write_line, write_tables
 from trading.models import Order, Position
 from trading.models.books import BookState
@@ -88,7 +88,7 @@ class Command(ArenaCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         reason = " ".join(options["reason"].split())
         if len(reason) > REASON_LENGTH:
-            raise WrongUseError(
+            raise wrong_use(
                 f"--reason must have at most {REASON_LENGTH} characters, had {len(reason)}"
             )
         chosen = self._chosen(options)
@@ -119,7 +119,7 @@ class Command(ArenaCommand):
         found = list(started.filter(slug=options["competition"]))
         if not found:
             known = ", ".join(started.order_by("slug").values_list("slug", flat=True)[:20])
-            raise WrongUseError(
+            raise wrong_use(
                 f"no started competition {options['competition'][:80]!r}; started are: {known or 'none'}"
             )
         return found

@@ -7,12 +7,12 @@ import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 from django.utils import timezone
 
 from competitions.services.feeding import WATCH_SECONDS, watch_feeds
 from competitions.services.leases import beat, holder_name, release_lease, take_lease
+from marketdata.management.base import ArenaCommand
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +20,10 @@ LEASE = "feed"
 LEASE_SECONDS = 15
 
 
-class Command(BaseCommand):
+class Command(ArenaCommand):
     help = "Watch market feeds between rounds until told to stop; of several processes one leads by a lease."
+    exit_codes = {0: "told to stop by SIGTERM or Ctrl+C"}
+    examples = ("feed",)
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopped = threading.Event()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import IO, Any, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from competitions.management.chosen import find_competition
 from competitions.models import Competition, Round
 from competitions.models.competitions import CompetitionStatus
 from competitions.selectors.board import BoardRow, board_of
@@ -19,20 +19,25 @@ from competitions.selectors.seasons import load_season
 from competitions.services.control import start_competition
 from competitions.services.driving import CHUNK, drive
 from competitions.services.errors import ControlError
+from marketdata.management.base import ArenaCommand, positive
+from marketdata.management.output import console_on, table, write_tables
 
 FIGURES = ("Rank", "Participant", "Equity", "Return", "Max drawdown", "Trades")
 TEXTS = {"Participant", "Last outcome"}
 
 
-def positive(text: str) -> int:
-    """Return a whole number of at least one; raise ArgumentTypeError naming what was found."""
-    if not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"a whole number of at least 1 is wanted, was {text!r}")
-    return int(text)
-
-
-class Command(BaseCommand):
+class Command(ArenaCommand):
     help = "Play rounds of a season here and now; starts it if it is a draft, goes on where it was otherwise."
+    exit_codes = {
+        0: "the rounds were played",
+        1: "not possible now: the season is over, paused, or driven by another process",
+        130: "stopped by Ctrl+C: a round in progress is finished by the next call",
+    }
+    examples = (
+        "run_competition demo --rounds 200",
+        "run_competition demo --duration 60",
+    )
+    interrupted = "stopped: what was played is kept, and the next call goes on from there"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help="the competition's address, for example demo")
@@ -49,7 +54,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         competition = self._competition(options["slug"])
-        console = Console(file=cast("IO[str]", self.stdout), force_terminal=self.stdout.isatty())
+        console = console_on(
+            cast("IO[str]", self.stdout),
+            is_terminal=self.stdout.isatty(),
+            no_color=options["no_color"],
+        )
         try:
             if competition.status in {CompetitionStatus.DRAFT, CompetitionStatus.SCHEDULED}:
                 competition = start_competition(
@@ -59,15 +68,10 @@ class Command(BaseCommand):
         except ControlError as error:
             raise CommandError(str(error)) from error
         competition.refresh_from_db()
-        self._tell(competition, played, console)
+        self._tell(competition, played, no_color=options["no_color"])
 
     def _competition(self, slug: str) -> Competition:
-        competition = Competition.objects.filter(slug=slug).first()
-        if competition is None:
-            known = ", ".join(
-                Competition.objects.order_by("slug").values_list("slug", flat=True)[:20]
-            )
-            raise CommandError(f"there is no competition {slug!r}; there is {known or 'none yet'}")
+        competition = find_competition(slug)
         if competition.is_over:
             raise CommandError(
                 f"{slug} is over ({competition.status}: {competition.stop_reason}); its digest is {competition.season_digest}"
@@ -103,18 +107,17 @@ class Command(BaseCommand):
                     console.print(_line(round_))
         return played
 
-    def _tell(self, competition: Competition, played: int, console: Console) -> None:
-        table = Table(
-            title=f"{competition.name}: {played} rounds played, {competition.round_count} in all"
+    def _tell(self, competition: Competition, played: int, *, no_color: bool) -> None:
+        made = table(
+            f"{competition.name}: {played} rounds played, {competition.round_count} in all",
+            (*FIGURES, "Last outcome"),
+            [_cells(row) for row in board_of(load_season(competition)).rows],
+            right=[name for name in FIGURES if name not in TEXTS],
         )
-        for heading in (*FIGURES, "Last outcome"):
-            table.add_column(heading, justify="left" if heading in TEXTS else "right")
-        for row in board_of(load_season(competition)).rows:
-            table.add_row(*_cells(row))
-        console.print(table)
+        write_tables(self.stdout, [made], no_color=no_color)
         if competition.season_digest:
-            console.print(f"season digest {competition.season_digest}")
-        console.print(f"check it: manage.py verify {competition.slug}")
+            self.stdout.write(f"season digest {competition.season_digest}")
+        self.stdout.write(f"check it: manage.py verify {competition.slug}")
 
 
 def _total(competition: Competition, rounds: int | None) -> int | None:

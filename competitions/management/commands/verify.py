@@ -5,34 +5,55 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from competitions.models import Competition
-from competitions.services.verifying import verify_season
+from competitions.management.chosen import find_competition
+from competitions.services.verifying import VerifyReport, verify_season
+from marketdata.management.base import ArenaCommand, wrong_use
 
 
-class Command(BaseCommand):
-    help = "Re-run a season from its tape, snapshots and decision texts, and compare fills, postings, equity and digests. Exit code 1 on a difference."
+class Command(ArenaCommand):
+    help = "Re-run a season from its tape, snapshots and decision texts, and compare fills, postings, equity and digests."
+    exit_codes = {0: "everything agrees", 1: "there is a difference: the first ones are named"}
+    examples = ("verify demo", "verify demo --json")
+    has_json = True
+    interrupted = "stopped: nothing was found out, and nothing was changed"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug")
+        parser.add_argument("slug", help="the competition's address, for example demo")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        competition = Competition.objects.filter(slug=options["slug"]).first()
-        if competition is None:
-            raise CommandError(f"there is no competition {options['slug']!r}")
+        competition = find_competition(options["slug"])
         if not competition.has_started:
-            raise CommandError(f"{competition.slug} has not started, there is nothing to verify")
+            raise wrong_use(f"{competition.slug} has not started, there is nothing to verify")
         report = verify_season(competition)
-        self.stdout.write(
-            f"{competition.slug}: {report.rounds} rounds, {report.turns} turns, {report.fills} fills recomputed"
-        )
-        self.stdout.write(f"contract {competition.contract_hash}")
-        self.stdout.write(f"digest   {report.digest}")
-        for problem in report.problems:
-            self.stderr.write(problem)
+        if options["json"]:
+            self.write_json(
+                {
+                    "ok": not report.problems,
+                    "competition": competition.slug,
+                    "contract": competition.contract_hash,
+                    "digest": report.digest,
+                    "rounds": report.rounds,
+                    "turns": report.turns,
+                    "fills": report.fills,
+                    "problems": report.problems,
+                }
+            )
+        else:
+            self._tell(competition.slug, competition.contract_hash, report)
         if report.problems:
             raise CommandError(
                 f"{competition.slug} does not verify: {len(report.problems)} differences, the first: {report.problems[0]}"
             )
-        self.stdout.write("everything agrees")
+
+    def _tell(self, slug: str, contract_hash: str, report: VerifyReport) -> None:
+        self.stdout.write(
+            f"{slug}: {report.rounds} rounds, {report.turns} turns, {report.fills} fills recomputed"
+        )
+        self.stdout.write(f"contract {contract_hash}")
+        self.stdout.write(f"digest   {report.digest}")
+        for problem in report.problems:
+            self.stderr.write(problem)
+        if not report.problems:
+            self.stdout.write("everything agrees")
