@@ -205,10 +205,13 @@ def why_not_closed(competition: Competition) -> str:
     return ""
 
 
-def emergency_close(
+def halt_at_once(
     competition: Competition, *, actor: str, reason: str, now: datetime
-) -> CloseReport:
-    """Halt the book, then close every position at market; may be repeated until flat, needs neither Redis nor workers."""
+) -> Competition:
+    """Halt the book, cancel unanswered turns and end the season: the first half of an emergency close, without a network in it.
+
+    A season that is halted is left as it is.
+    """
     with transaction.atomic():
         locked = (
             Competition.objects.select_for_update(of=("self",))
@@ -228,6 +231,14 @@ def emergency_close(
                 f"emergency close by {actor}" + (f": {reason}" if reason else ""),
                 now=now,
             )
+    return locked
+
+
+def emergency_close(
+    competition: Competition, *, actor: str, reason: str, now: datetime
+) -> CloseReport:
+    """Halt the book, then close every position at market; may be repeated until flat, needs neither Redis nor workers."""
+    locked = halt_at_once(competition, actor=actor, reason=reason, now=now)
     close_settled_rounds(locked, now=now)
     closing = closing_quotes(locked, now=now)
     quotes = closing.quotes

@@ -143,6 +143,23 @@ def test_a_season_that_fails_does_not_keep_the_others_open(monkeypatch, caplog):
     assert Competition.objects.get(pk=second.pk).status == "STOPPED"
 
 
+def test_all_seasons_are_halted_before_the_first_feed_is_asked(monkeypatch):
+    for slug in ("first", "second"):
+        season_with_positions(slug)
+    real, seen = control.closing_quotes, []
+
+    def looking(*args: Any, **kwargs: Any) -> market.ClosingQuotes:
+        seen.append(set(Book.objects.values_list("state", flat=True)))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(control, "closing_quotes", looking)
+
+    assert close("--all", "--reason", "fire")[1] is None
+
+    assert seen == [{"HALTED"}, {"HALTED"}]
+    assert AuditEvent.objects.filter(action="emergency close").count() == 2
+
+
 def test_ctrl_c_between_two_orders_says_what_to_do_and_the_next_call_finishes(monkeypatch):
     season_with_positions()
     real, calls = closing.place_order, iter(range(10))

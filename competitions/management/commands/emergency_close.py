@@ -16,7 +16,7 @@ from django.utils import timezone
 from competitions.live import bridge
 from competitions.models import Competition
 from competitions.selectors.flatness import OpenPosition, flatness_of
-from competitions.services.control import CloseLine, emergency_close
+from competitions.services.control import CloseLine, emergency_close, halt_at_once
 from competitions.services.errors import ControlError
 from marketdata.management.base import ArenaCommand, wrong_use
 from marketdata.management.output import table, write_line, write_tables
@@ -94,6 +94,9 @@ class Command(ArenaCommand):
         chosen = self._chosen(options)
         # Open pages see it within a second by the database: nothing here waits for Redis.
         with bridge.only_by_database():
+            # All are halted before the first one waits for its feed.
+            for competition in chosen:
+                _halt(competition, reason)
             closed = [_close(competition, reason) for competition in chosen]
         if options["json"]:
             ok = all(season.is_safe for season in closed)
@@ -161,6 +164,16 @@ def _row(season: SeasonClose) -> tuple[object, ...]:
         season.waiting_orders,
         season.message or None,
     )
+
+
+def _halt(competition: Competition, reason: str) -> None:
+    """Halt one season; what goes wrong is told by the close that follows."""
+    try:
+        halt_at_once(competition, actor=_person(), reason=reason, now=timezone.now())
+    except ControlError:
+        logger.info("not halted before the close slug=%s", competition.slug)
+    except Exception:
+        logger.exception("not halted before the close slug=%s", competition.slug)
 
 
 def _close(competition: Competition, reason: str) -> SeasonClose:
