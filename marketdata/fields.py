@@ -1,4 +1,4 @@
-"""Number fields that keep every digit on both databases."""
+"""Fields of every app: numbers that keep every digit on both databases, and secrets that are encrypted there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from marketdata.domain.canonical import canonical_decimal, parse_decimal
+from marketdata.secrets import Sealed, Secret, open_sealed, seal
 
 SetType = TypeVar("SetType")
 GetType = TypeVar("GetType")
@@ -66,3 +67,74 @@ class ExactDecimalField(models.Field[SetType, GetType]):
         return super().formfield(
             **{"form_class": forms.DecimalField, "widget": forms.TextInput, **kwargs}
         )
+
+
+class EncryptedTextField(models.Field[SetType, GetType]):
+    """A secret that the database holds encrypted (:mod:`marketdata.secrets`); None where there is none.
+
+    Set a ``Secret`` and save the row; read back it is ``Sealed``, to be opened with :meth:`open` where it is sent. Its row is known
+    by ``bound_to``, a field that has its value before the row is stored and never changes. No form, serializer or dictionary of the
+    row shows it, and the only question that a query may ask is whether there is one.
+    """
+
+    description = "Secret, encrypted at rest"
+
+    _pyi_private_set_type: Secret | Sealed | None
+    _pyi_private_get_type: Secret | Sealed | None
+
+    def __init__(self, *args: Any, bound_to: str, **kwargs: Any) -> None:
+        self.bound_to = bound_to
+        super().__init__(*args, **{**kwargs, "null": True, "editable": False})
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        del kwargs["null"], kwargs["editable"]
+        return name, path, args, {**kwargs, "bound_to": self.bound_to}
+
+    def db_type(self, connection: Any) -> str:
+        return "text"
+
+    def place(self, row: models.Model) -> str:
+        """Return what the secret of ``row`` is bound to: table, field and row."""
+        return f"{row._meta.db_table}.{self.attname}:{getattr(row, self.bound_to)}"
+
+    def open(self, row: models.Model) -> Secret | None:
+        """Return the row's secret in the clear, None where there is none.
+
+        Raises:
+            SecretError: If it cannot be opened.
+        """
+        held: Any = self.value_from_object(row)
+        return open_sealed(held, place=self.place(row)) if isinstance(held, Sealed) else held
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Sealed | None:
+        held: Secret | Sealed | None = super().pre_save(model_instance, add)
+        if isinstance(held, Secret):
+            held = seal(held, place=self.place(model_instance))
+            setattr(model_instance, self.attname, held)
+        return held
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Sealed | None:
+        return None if value is None else Sealed(value)
+
+    def to_python(self, value: Any) -> Secret | Sealed | None:
+        if value is None or value == "":
+            return None
+        if not isinstance(value, (Secret, Sealed)):
+            raise ValidationError("a Secret is wanted, secrets are not read from text")
+        return value
+
+    def get_prep_value(self, value: Any) -> str | None:
+        held = super().get_prep_value(value)
+        if held is None:
+            return None
+        if not isinstance(held, Sealed):
+            # Only saving its row tells what a secret is bound to; an update of many rows does not.
+            raise TypeError(f"set {self.attname} to a Secret on a row and save the row")
+        return held.token
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return ""
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        return super().get_lookup(lookup_name) if lookup_name == "isnull" else None

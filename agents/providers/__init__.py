@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agents.models.agents import Provider, ProviderKind
-from agents.providers.access import api_key_for, base_url_for
+from agents.providers.access import KeyInUse, api_key_for, base_url_for, key_in_use
 from agents.providers.anthropic import AnthropicClient
 from agents.providers.base import CallRequest, ChatClient, RawCompletion
 from agents.providers.baseline import BaselineClient
-from agents.providers.capabilities import capabilities_of, effective_parameters
+from agents.providers.capabilities import (
+    capabilities_of,
+    effective_parameters,
+    problems_of_capabilities,
+    problems_of_parameters,
+)
 from agents.providers.openai_compatible import OpenAICompatibleClient
 from agents.providers.unspoken import UnspokenClient
 
@@ -23,12 +28,16 @@ __all__ = [
     "KINDS",
     "CallRequest",
     "ChatClient",
+    "KeyInUse",
     "RawCompletion",
     "api_key_for",
     "base_url_for",
     "capabilities_of",
     "effective_parameters",
+    "key_in_use",
     "open_client",
+    "problems_of_capabilities",
+    "problems_of_parameters",
 ]
 
 

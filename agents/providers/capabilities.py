@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
@@ -38,6 +39,54 @@ CAPABILITIES: dict[str, dict[str, Any]] = {
 }
 
 
+# What a provider's own entries may say, beside lists of efforts.
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "effort": (True, False),
+    "max_tokens": (True, False),
+    "seed": (True, False),
+    "structured_output": ("strict", "object", "none"),
+    "temperature": (True, False),
+    "token_limit": ("max_tokens", "max_completion_tokens"),
+    "top_p": (True, False),
+}
+
+
+def problems_of_capabilities(own: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a provider's own entries, one message for each; what was found and what is allowed."""
+    problems = []
+    for name, value in own.items():
+        if name not in _CHOICES:
+            problems.append(f"{name!r} is no known entry; known: {', '.join(_CHOICES)}")
+        elif not _is_choice(name, value):
+            problems.append(f"{name} must be {_allowed(name)}, was {json.dumps(value)[:60]}")
+    return problems
+
+
+def problems_of_parameters(parameters: Mapping[str, Any]) -> list[str]:
+    """Return what no provider could take of an agent's parameters: unknown names, values out of range."""
+    problems = []
+    for name, value in sorted(parameters.items()):
+        try:
+            _read(name, value)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _is_choice(name: str, value: Any) -> bool:
+    if name == "effort" and isinstance(value, list):
+        return bool(value) and all(level in EFFORTS for level in value)
+    # 1 == True, but it is not what anybody means by it.
+    return any(
+        value is choice or (isinstance(value, str) and value == choice) for choice in _CHOICES[name]
+    )
+
+
+def _allowed(name: str) -> str:
+    words = " or ".join(json.dumps(choice) for choice in _CHOICES[name])
+    return f"{words} or a list of {', '.join(EFFORTS)}" if name == "effort" else words
+
+
 def capabilities_of(provider: Provider) -> dict[str, Any]:
     """Return the kind's table with the provider's own entries over it."""
     own = provider.capabilities if isinstance(provider.capabilities, dict) else {}
@@ -70,15 +119,13 @@ def effective_parameters(
 def _accepted(
     name: str, value: Any, capabilities: Mapping[str, Any], provider: Provider
 ) -> str | int:
-    read = _READERS.get(name)
-    if read is None:
-        raise ValueError(
-            f"{name} is not a known parameter and is left out; known: {', '.join(_READERS)}"
-        )
     accepted = capabilities.get(name, name == "max_tokens")
-    if not accepted:
+    if name in _READERS and not accepted:
         raise ValueError(f"{provider.name} does not take {name}: it is left out")
-    found = read(name, value)
+    try:
+        found = _read(name, value)
+    except ValueError as error:
+        raise ValueError(f"{error}: it is left out") from None
     if isinstance(accepted, list) and found not in accepted:
         raise ValueError(
             f"{provider.name} takes {name} {', '.join(accepted)}, was {found}: it is left out"
@@ -86,9 +133,16 @@ def _accepted(
     return found
 
 
+def _read(name: str, value: Any) -> str | int:
+    read = _READERS.get(name)
+    if read is None:
+        raise ValueError(f"{name} is not a known parameter (known: {', '.join(_READERS)})")
+    return read(name, value)
+
+
 def _fraction(most: Decimal) -> Callable[[str, Any], str]:
     def read(name: str, value: Any) -> str:
-        wanted = f"{name} must be a number from 0 to {most}, was {value!r}: it is left out"
+        wanted = f"{name} must be a number from 0 to {most}, was {value!r}"
         if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
             raise ValueError(wanted)
         try:
@@ -105,9 +159,7 @@ def _fraction(most: Decimal) -> Callable[[str, Any], str]:
 def _whole(least: int, most: int) -> Callable[[str, Any], int]:
     def read(name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(
-                f"{name} must be a whole number from {least} to {most}, was {value!r}: it is left out"
-            )
+            raise ValueError(f"{name} must be a whole number from {least} to {most}, was {value!r}")
         return value
 
     return read
@@ -115,9 +167,7 @@ def _whole(least: int, most: int) -> Callable[[str, Any], int]:
 
 def _effort(name: str, value: Any) -> str:
     if value not in EFFORTS:
-        raise ValueError(
-            f"{name} must be one of {', '.join(EFFORTS)}, was {value!r}: it is left out"
-        )
+        raise ValueError(f"{name} must be one of {', '.join(EFFORTS)}, was {value!r}")
     return str(value)
 
 

@@ -132,6 +132,8 @@ def key_hint(provider: Provider) -> str:
     """Return how to let the provider's models in, for people."""
     names = {seed.slug: seed.models for seed in PROVIDERS}
     who = names.get(provider.slug) or f"{provider.name}'s models"
+    if provider.key is not None:
+        return f"enter {provider.name}'s key again in the admin to let {who} in: the stored one cannot be opened"
     if not provider.key_variable:
         return f"{provider.name} needs no key; see that it answers to let {who} in"
     return f"set {provider.key_variable} in .env and restart to let {who} in"

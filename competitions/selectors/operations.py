@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Count, Min, Q, QuerySet
 
 from agents.models import Provider
-from agents.providers import api_key_for
+from agents.providers import key_in_use
 from competitions.models import AuditEvent, Competition, Heartbeat, Turn
 from competitions.models.competitions import CompetitionStatus
 from competitions.models.rounds import Round, TurnState
@@ -260,7 +260,8 @@ def _feed_tile(row: FeedHealth, *, now: datetime) -> Tile:
 
 
 def _keys() -> list[tuple[str, str, bool]]:
-    """Return name, variable and whether it is set, of every provider that a participant uses; never a key."""
-    used = Provider.objects.filter(agents__participants__isnull=False, key_variable__gt="")
-    rows = used.distinct().order_by("slug")
-    return [(row.name, row.key_variable, api_key_for(row) is not None) for row in rows]
+    """Return name, where its key comes from and whether it is there, of every provider that a participant uses; never a key."""
+    used = Provider.objects.filter(agents__participants__isnull=False)
+    rows = used.exclude(key__isnull=True, key_variable="").distinct().order_by("slug")
+    found = [(row.name, key_in_use(row)) for row in rows]
+    return [(name, key.origin, not key.is_missing) for name, key in found]

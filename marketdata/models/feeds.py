@@ -14,9 +14,15 @@ class FeedKind(models.TextChoices):
 class Feed(models.Model):
     """A configured source of market facts; fixed for a competition once it is made."""
 
-    slug = models.SlugField(max_length=64, unique=True)
-    name = models.CharField(max_length=80)
-    kind = models.CharField(max_length=12, choices=FeedKind.choices)
+    slug = models.SlugField(
+        max_length=64, unique=True, help_text="Short name in lower case, for example binance-main."
+    )
+    name = models.CharField(max_length=80, help_text="Name that people read.")
+    kind = models.CharField(
+        max_length=12,
+        choices=FeedKind.choices,
+        help_text="A replay needs imported candles; a synthetic market needs nothing; Binance needs the network, but no key.",
+    )
     source = models.CharField(
         max_length=64,
         help_text="Name under which its candles are stored; a replay reads the candles imported under this name.",

@@ -35,13 +35,25 @@ class Instrument(models.Model):
         max_length=32,
         unique=True,
         validators=[RegexValidator(r"^[A-Z0-9.:_-]+$", "capital letters, digits and . : _ - only")],
+        help_text="As the feed calls it, for example BTCUSDT: capital letters, digits and . : _ -",
     )
-    name = models.CharField(max_length=80, blank=True)
+    name = models.CharField(
+        max_length=80, blank=True, help_text="Name that people read, for example Bitcoin perpetual."
+    )
     asset_class = models.CharField(
-        max_length=12, choices=AssetClass.choices, default=AssetClass.CRYPTO
+        max_length=12,
+        choices=AssetClass.choices,
+        default=AssetClass.CRYPTO,
+        help_text="What kind of thing is traded.",
     )
-    base_asset = models.CharField(max_length=16, blank=True)
-    quote_asset = models.CharField(max_length=16, default="USDT")
+    base_asset = models.CharField(
+        max_length=16,
+        blank=True,
+        help_text="What is bought, for example BTC; empty for the symbol without the quote asset.",
+    )
+    quote_asset = models.CharField(
+        max_length=16, default="USDT", help_text="What it is paid in, for example USDT."
+    )
     tick_size = ExactDecimalField(help_text="Smallest price move, in the quote asset.")
     step_size = ExactDecimalField(help_text="Smallest quantity move, in base units.")
     min_quantity = ExactDecimalField(help_text="Smallest order, in base units.")
@@ -49,8 +61,14 @@ class Instrument(models.Model):
         null=True, blank=True, help_text="Largest order, in base units; empty for none."
     )
     min_notional = ExactDecimalField(help_text="Smallest order value, in the quote asset.")
-    max_leverage = models.PositiveSmallIntegerField(default=20, validators=[MinValueValidator(1)])
-    is_enabled = models.BooleanField(default=True)
+    max_leverage = models.PositiveSmallIntegerField(
+        default=20,
+        validators=[MinValueValidator(1)],
+        help_text="Most that the venue lends: 20 means positions of twenty times their margin.",
+    )
+    is_enabled = models.BooleanField(
+        default=True, help_text="Without it new competitions leave the symbol out."
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = InstrumentManager()

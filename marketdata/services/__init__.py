@@ -1,4 +1,4 @@
-"""Writes of market facts: candles, snapshots, instruments."""
+"""Writes of market facts: candles, snapshots, instruments; and the renewal of stored secrets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from marketdata.domain.manifest import funding_of, quotes_of
 from marketdata.services.candle_files import CandleFileError
 from marketdata.services.candles import Gap, ImportReport, import_candles
 from marketdata.services.instruments import add_known_instruments, ensure_instruments
+from marketdata.services.secrets import Rotation, rotate_secrets, secret_fields
 from marketdata.services.snapshots import CapturedSnapshot, capture_snapshot
 from marketdata.services.views import SHOWN_INDICATORS, market_view
 
@@ -16,6 +17,7 @@ __all__ = [
     "CapturedSnapshot",
     "Gap",
     "ImportReport",
+    "Rotation",
     "add_known_instruments",
     "capture_snapshot",
     "default_specs",
@@ -24,4 +26,6 @@ __all__ = [
     "import_candles",
     "market_view",
     "quotes_of",
+    "rotate_secrets",
+    "secret_fields",
 ]

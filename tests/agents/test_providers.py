@@ -363,7 +363,7 @@ def test_what_a_provider_cannot_take_is_left_out_with_a_warning():
     assert warnings == [
         "Anthropic takes effort low, medium, high, xhigh, max, was minimal: it is left out",
         "Anthropic does not take temperature: it is left out",
-        "top_k is not a known parameter and is left out; known: effort, max_tokens, seed, temperature, top_p",
+        "top_k is not a known parameter (known: effort, max_tokens, seed, temperature, top_p): it is left out",
     ]
 
 

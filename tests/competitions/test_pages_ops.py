@@ -236,5 +236,23 @@ def test_keys_are_told_as_set_or_not_and_never_shown(staff, monkeypatch):
     assert "sk-ant" not in body
 
 
+def test_a_stored_key_is_told_as_stored(staff, settings):
+    from agents.models import Agent
+    from marketdata.secrets import Secret
+    from tests.builders import baselines
+
+    settings.ARENA_ENCRYPTION_KEYS = ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]
+    baselines("cash")
+    agent = Agent.objects.filter(provider__slug="anthropic").first()
+    agent.provider.key = Secret("sk-ant-very-secret")
+    agent.provider.save()
+    make_draft(roster=[agent])
+
+    page = staff.get("/ops/")
+
+    assert page.context["console"].keys == (("Anthropic", "stored", True),)
+    assert "sk-ant" not in page.content.decode()
+
+
 def test_the_console_is_never_kept_by_a_cache(staff):
     assert "no-store" in staff.get("/ops/").headers["cache-control"]

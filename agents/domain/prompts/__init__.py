@@ -8,14 +8,22 @@ from agents.domain.context import DecisionContext
 from agents.domain.prompts.account import account_blocks
 from agents.domain.prompts.market import market_blocks, render_market
 from agents.domain.prompts.rules import rules_blocks
-from agents.domain.prompts.templates import TemplateText, check_template, fill
+from agents.domain.prompts.templates import (
+    NAMES,
+    TemplateText,
+    check_template,
+    fill,
+    problems_of_template,
+)
 
 __all__ = [
+    "NAMES",
     "Messages",
     "SharedText",
     "TemplateText",
     "build_messages",
     "check_template",
+    "problems_of_template",
     "render_market",
     "render_shared",
 ]

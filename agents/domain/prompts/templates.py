@@ -45,8 +45,19 @@ def check_template(template: TemplateText) -> None:
     Raises:
         ValueError: At the first unknown or unclosed placeholder, naming it, its part and the known ones.
     """
+    for problem in problems_of_template(template).values():
+        raise ValueError(problem)
+
+
+def problems_of_template(template: TemplateText) -> dict[str, str]:
+    """Return the first unknown or unclosed placeholder of each part that has one."""
+    problems = {}
     for part, names in NAMES.items():
-        fill(getattr(template, part), dict.fromkeys(names, ""), part=part)
+        try:
+            fill(getattr(template, part), dict.fromkeys(names, ""), part=part)
+        except ValueError as error:
+            problems[part] = str(error)
+    return problems
 
 
 def fill(text: str, blocks: Mapping[str, str], *, part: str) -> str:
