@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("round_overhead", "answers", "turns", "startup", "push", "clock")
+NAMES = ("round_overhead", "answers", "turns", "startup", "push", "clock", "admin_lists")
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from marketdata.admin_lists import LongList
 from marketdata.admin_readonly import ReadOnlyAdmin
 from marketdata.models import (
     Blob,
@@ -207,20 +208,17 @@ class CandleSeriesAdmin(ReadOnlyAdmin, admin.ModelAdmin[CandleSeries]):
 
 
 @admin.register(Candle)
-class CandleAdmin(ReadOnlyAdmin, admin.ModelAdmin[Candle]):
+class CandleAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Candle]):
     list_display = ("series", "open_at", "open", "high", "low", "close", "volume")
     list_filter = ("series",)
     list_select_related = ("series",)
-    # Counting hundreds of thousands of rows for a page of a hundred is not worth it.
-    show_full_result_count = False
     ordering = ("-pk",)
 
 
 @admin.register(FundingRate)
-class FundingRateAdmin(ReadOnlyAdmin, admin.ModelAdmin[FundingRate]):
+class FundingRateAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[FundingRate]):
     list_display = ("source", "symbol", "at", "rate", "mark")
-    list_filter = ("source",)
-    search_fields = ("symbol",)
+    search_fields = ("symbol", "source")
     ordering = ("-at",)
 
 
@@ -231,12 +229,11 @@ class FeedHealthAdmin(ReadOnlyAdmin, admin.ModelAdmin[FeedHealth]):
 
 
 @admin.register(MarketSnapshot)
-class MarketSnapshotAdmin(ReadOnlyAdmin, admin.ModelAdmin[MarketSnapshot]):
+class MarketSnapshotAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[MarketSnapshot]):
     list_display = ("as_of", "feed", "status", "captured_at", "manifest_id")
     list_filter = ("status", "feed")
     list_select_related = ("feed",)
     ordering = ("-as_of",)
-    show_full_result_count = False
     readonly_fields = ("content_text",)
 
     @admin.display(description="content")
@@ -245,12 +242,11 @@ class MarketSnapshotAdmin(ReadOnlyAdmin, admin.ModelAdmin[MarketSnapshot]):
 
 
 @admin.register(Blob)
-class BlobAdmin(ReadOnlyAdmin, admin.ModelAdmin[Blob]):
+class BlobAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Blob]):
     list_display = ("sha256", "size")
     search_fields = ("sha256__startswith",)
     fields = ("sha256", "size", "content_text")
     readonly_fields = ("content_text",)
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
         # A list of a hundred blobs must not read a hundred texts.

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
 
+from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from marketdata.admin_lists import LongList, SymbolFilter
 from marketdata.admin_readonly import ReadOnlyAdmin
 from trading.domain.denials import Denial, DenialCode
 from trading.models import (
@@ -19,6 +25,19 @@ from trading.models import (
     Standing,
     TapeSegment,
 )
+
+
+class DenialFilter(SimpleListFilter):
+    """Offers every reason of a refusal, instead of asking all orders for theirs."""
+
+    title = "refused because"
+    parameter_name = "denial_code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(code.value, code.value) for code in DenialCode]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(denial_code=self.value()) if self.value() else queryset
 
 
 @admin.register(Book)
@@ -51,13 +70,13 @@ class PositionAdmin(ReadOnlyAdmin, admin.ModelAdmin[Position]):
         "opened_at",
         "closed_at",
     )
-    list_filter = ("status", "symbol")
+    list_filter = ("status", SymbolFilter)
     list_select_related = ("account",)
     search_fields = ("account__book__code", "symbol")
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin, admin.ModelAdmin[Order]):
+class OrderAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Order]):
     list_display = (
         "client_order_id",
         "cause",
@@ -70,9 +89,8 @@ class OrderAdmin(ReadOnlyAdmin, admin.ModelAdmin[Order]):
         "refusal",
         "market_at",
     )
-    list_filter = ("status", "cause", "denial_code", "symbol")
+    list_filter = ("status", "cause", DenialFilter, SymbolFilter)
     search_fields = ("client_order_id", "turn_key")
-    show_full_result_count = False
 
     @admin.display(description="refused because")
     def refusal(self, order: Order) -> str:
@@ -82,7 +100,7 @@ class OrderAdmin(ReadOnlyAdmin, admin.ModelAdmin[Order]):
 
 
 @admin.register(Fill)
-class FillAdmin(ReadOnlyAdmin, admin.ModelAdmin[Fill]):
+class FillAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Fill]):
     list_display = (
         "account",
         "seq",
@@ -94,36 +112,32 @@ class FillAdmin(ReadOnlyAdmin, admin.ModelAdmin[Fill]):
         "realised",
         "at",
     )
-    list_filter = ("symbol", "side")
+    list_filter = (SymbolFilter, "side")
     list_select_related = ("account",)
     search_fields = ("order__client_order_id", "trade_id")
-    show_full_result_count = False
 
 
 @admin.register(Posting)
-class PostingAdmin(ReadOnlyAdmin, admin.ModelAdmin[Posting]):
+class PostingAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Posting]):
     list_display = ("book", "cause_id", "line", "account", "house", "kind", "amount", "at")
     list_filter = ("kind", "house")
     list_select_related = ("book", "account")
     search_fields = ("book__code", "cause_id")
-    show_full_result_count = False
 
 
 @admin.register(EquityPoint)
-class EquityPointAdmin(ReadOnlyAdmin, admin.ModelAdmin[EquityPoint]):
+class EquityPointAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[EquityPoint]):
     list_display = ("account", "number", "at", "equity", "wallet", "unrealised", "used_margin")
     list_select_related = ("account",)
     search_fields = ("account__book__code",)
-    show_full_result_count = False
 
 
 @admin.register(EquityRollup)
-class EquityRollupAdmin(ReadOnlyAdmin, admin.ModelAdmin[EquityRollup]):
+class EquityRollupAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[EquityRollup]):
     list_display = ("account", "span", "start_at", "first", "low", "high", "last")
     list_filter = ("span",)
     list_select_related = ("account",)
     search_fields = ("account__book__code",)
-    show_full_result_count = False
 
 
 @admin.register(Standing)
@@ -146,11 +160,10 @@ class StandingAdmin(ReadOnlyAdmin, admin.ModelAdmin[Standing]):
 
 
 @admin.register(TapeSegment)
-class TapeSegmentAdmin(ReadOnlyAdmin, admin.ModelAdmin[TapeSegment]):
+class TapeSegmentAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[TapeSegment]):
     list_display = ("book", "seq", "first_position", "count", "recorded_at")
     list_select_related = ("book",)
     search_fields = ("book__code",)
-    show_full_result_count = False
 
 
 @admin.register(OperatorAct)

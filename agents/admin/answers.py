@@ -7,12 +7,13 @@ from typing import Any
 from django.contrib import admin
 
 from agents.models import Completion, Decision
+from marketdata.admin_lists import LongList
 from marketdata.admin_readonly import ReadOnlyAdmin
 from marketdata.models import Blob
 
 
 @admin.register(Completion)
-class CompletionAdmin(ReadOnlyAdmin, admin.ModelAdmin[Completion]):
+class CompletionAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Completion]):
     list_display = (
         "turn_key",
         "attempt",
@@ -22,10 +23,11 @@ class CompletionAdmin(ReadOnlyAdmin, admin.ModelAdmin[Completion]):
         "latency_ms",
         "sent_at",
     )
-    list_filter = ("status", "provider")
+    list_filter = ("status", "agent__provider")
     list_select_related = ("agent",)
-    search_fields = ("turn_key", "provider_request_id")
-    show_full_result_count = False
+    search_fields = ("turn_key__startswith", "provider_request_id__exact")
+    search_help_text = "The beginning of a turn's key, or the provider's whole request id."
+    ordering = ("-sent_at", "-pk")
     readonly_fields = ("answer",)
 
     @admin.display(description="the model's text")
@@ -34,12 +36,13 @@ class CompletionAdmin(ReadOnlyAdmin, admin.ModelAdmin[Completion]):
 
 
 @admin.register(Decision)
-class DecisionAdmin(ReadOnlyAdmin, admin.ModelAdmin[Decision]):
+class DecisionAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Decision]):
     list_display = ("turn_key", "agent", "source", "status", "error", "decided_at")
     list_filter = ("status", "source")
     list_select_related = ("agent",)
-    search_fields = ("turn_key",)
-    show_full_result_count = False
+    search_fields = ("turn_key__startswith",)
+    search_help_text = "The beginning of a turn's key."
+    ordering = ("-decided_at", "-pk")
     readonly_fields = ("answer",)
 
     @admin.display(description="the text it was read from")

@@ -87,6 +87,8 @@ class Completion(models.Model):
     answered_at = models.DateTimeField()
 
     class Meta:
+        # Newest first, as the list shows them.
+        indexes = [models.Index(fields=["-sent_at", "-id"], name="completion_newest")]
         constraints = [
             models.UniqueConstraint(
                 fields=["turn_key", "attempt"], name="completion_one_per_attempt"
@@ -144,6 +146,8 @@ class Decision(models.Model):
     decided_at = models.DateTimeField()
 
     class Meta:
+        # Newest first, as the list shows them.
+        indexes = [models.Index(fields=["-decided_at", "-id"], name="decision_newest")]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(status__in=DecisionStatus.values), name="decision_status_known"
