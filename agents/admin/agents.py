@@ -41,8 +41,7 @@ class AgentForm(forms.ModelForm[Agent]):
     def clean_parameters(self) -> Any:
         """Refuse unknown names and values out of range."""
         found = self.cleaned_data["parameters"]
-        # What is no object is refused by the model.
-        if isinstance(found, dict) and (problems := problems_of_parameters(found)):
+        if problems := problems_of_parameters(found):
             raise ValidationError(problems)
         return found
 

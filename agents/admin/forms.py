@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 
 # The shipped rows lean on each other and are made together.
 DEFAULTS_PERMISSIONS = ("agents.add_provider", "agents.add_prompttemplate", "agents.add_agent")
@@ -15,21 +16,30 @@ DEFAULTS_PERMISSIONS = ("agents.add_provider", "agents.add_prompttemplate", "age
 class JsonObjectField(forms.JSONField):
     """A JSON object as text; empty stands for the empty object, and a mistake is told with its place."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"initial": dict, **kwargs})
+
     def to_python(self, value: Any) -> Any:
         if value in self.empty_values:
             return {}
-        try:
-            return super().to_python(value)
-        except ValidationError:
-            raise ValidationError(_mistake_in(str(value))) from None
+        found = _parse(value) if isinstance(value, str) else value
+        if not isinstance(found, dict):
+            raise ValidationError(f"must be a JSON object, was {type(found).__name__}")
+        return found
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Show again what was entered, as it was entered."""
+        return (
+            InvalidJSONInput(data) if isinstance(data, str) else super().bound_data(data, initial)
+        )
 
 
-def _mistake_in(text: str) -> str:
+def _parse(text: str) -> Any:
     wanted = 'wanted an object such as {"temperature": "0.7"}'
     try:
-        json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        return f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}; {wanted}"
-    except RecursionError:
-        return f"nested too deep; {wanted}"
-    return f"not JSON; {wanted}"
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValidationError(f"not JSON at {place}: {error.msg}; {wanted}") from None
+    except (RecursionError, ValueError):
+        raise ValidationError(f"nested too deep, or a number is too long; {wanted}") from None

@@ -85,8 +85,7 @@ class ProviderForm(forms.ModelForm[Provider]):
     def clean_capabilities(self) -> Any:
         """Refuse entries that mean nothing."""
         found = self.cleaned_data["capabilities"]
-        # What is no object is refused by the model.
-        if isinstance(found, dict) and (problems := problems_of_capabilities(found)):
+        if problems := problems_of_capabilities(found):
             raise ValidationError(problems)
         return found
 

@@ -27,6 +27,16 @@ class PromptTemplateForm(forms.ModelForm[PromptTemplate]):
             if part in self.fields:
                 told = ", ".join(f"{{{{ {name} }}}}" for name in sorted(names))
                 self.fields[part].help_text += f" It may hold {told}."
+                # Models are sent it to the byte.
+                self.fields[part].strip = False  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """Store line breaks as they are sent to models: browsers send two characters for one."""
+        cleaned = super().clean() or self.cleaned_data
+        for part in NAMES:
+            if part in cleaned:
+                cleaned[part] = cleaned[part].replace("\r\n", "\n")
+        return cleaned
 
 
 @admin.register(PromptTemplate)

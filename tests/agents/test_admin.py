@@ -62,6 +62,7 @@ def test_a_template_with_an_unknown_placeholder_is_refused_with_its_name(admin_c
     )
 
     assert page.status_code == 200
+    assert list(page.context["adminform"].form.errors) == ["system"]
     assert "unknown placeholder {{ profit }}" in page.content.decode()
 
 
@@ -86,3 +87,57 @@ def test_parameters_that_are_left_out_are_told_when_an_agent_is_saved(admin_clie
     assert "Anthropic does not take temperature" in page.content.decode()
     agent.refresh_from_db()
     assert agent.parameters == {"temperature": 0.7}
+
+
+@pytest.mark.usefixtures("_rows")
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"parameters": '{"temprature": 1}'}, "parameters", "temprature is not a known parameter"),
+        ({"parameters": '{"temperature": 3}'}, "parameters", "a number from 0 to 2, was 3"),
+        ({"parameters": '{"max_tokens": 0}'}, "parameters", "from 1 to 128000, was 0"),
+        ({"parameters": "{temperature: 1}"}, "parameters", "not JSON at line 1, column 2"),
+        ({"parameters": '"0.7"'}, "parameters", "must be a JSON object, was str"),
+        ({"parameters": "[" * 5000}, "parameters", "wanted an object such as"),
+        ({"timeout_seconds": 901}, "timeout_seconds", "less than or equal to 900"),
+        ({"timeout_seconds": 0}, "timeout_seconds", "greater than or equal to 1"),
+        ({"provider": "baseline", "model": "gpt-6"}, "model", "must be one of buy_and_hold, cash"),
+    ],
+)
+def test_an_agent_that_could_not_play_is_refused_where_it_was_set_up(
+    admin_client, changes, field, words
+):
+    fields = {
+        "slug": "new",
+        "name": "New",
+        "provider": "openai",
+        "model": "gpt-6-sol",
+        "parameters": "",
+        "template": PromptTemplate.objects.get().pk,
+        "timeout_seconds": 45,
+        **changes,
+    }
+    fields["provider"] = Provider.objects.get(slug=fields["provider"]).pk
+
+    page = admin_client.post(reverse("admin:agents_agent_add"), fields)
+
+    errors = page.context["adminform"].form.errors
+    assert list(errors) == [field]
+    assert words in str(errors.as_data()[field])
+    assert not Agent.objects.filter(slug="new").exists()
+
+
+@pytest.mark.usefixtures("_rows")
+def test_an_agent_without_parameters_can_be_added(admin_client):
+    fields = {
+        "slug": "new",
+        "name": "New",
+        "provider": Provider.objects.get(slug="openai").pk,
+        "model": "gpt-6-sol",
+        "parameters": "",
+        "template": PromptTemplate.objects.get().pk,
+        "timeout_seconds": 45,
+    }
+
+    assert admin_client.post(reverse("admin:agents_agent_add"), fields).status_code == 302
+    assert Agent.objects.get(slug="new").parameters == {}
