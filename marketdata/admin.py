@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,6 +11,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from marketdata.admin_defaults import ShippedDefaults
 from marketdata.admin_lists import LongList
 from marketdata.admin_readonly import ReadOnlyAdmin
 from marketdata.models import (
@@ -23,8 +26,14 @@ from marketdata.models import (
     MarketSnapshot,
 )
 from marketdata.models.feeds import FeedKind
+from marketdata.services import add_known_instruments, default_specs
 
 SHOWN_CHARACTERS = 20_000
+# No venue has finer steps, larger orders or more leverage; beyond them lies a slip of the finger.
+MOST_DECIMALS = 12
+MOST_LIMIT = Decimal(10) ** 12
+MOST_LEVERAGE = 1000
+MOST_SPREAD_BPS = 1000
 
 
 class InstrumentForm(forms.ModelForm[Instrument]):
@@ -49,22 +58,44 @@ class InstrumentForm(forms.ModelForm[Instrument]):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        for name in ("tick_size", "step_size", "min_quantity"):
-            value = cleaned.get(name)
-            if value is not None and value <= 0:
-                self.add_error(name, f"must be above 0, was {value}")
-        notional = cleaned.get("min_notional")
-        if notional is not None and notional < 0:
-            self.add_error("min_notional", f"must be at least 0, was {notional}")
+        for name in ("tick_size", "step_size", "min_quantity", "max_quantity", "min_notional"):
+            # A refused value is not in ``cleaned`` any more.
+            if (value := cleaned.get(name)) is not None and (problem := _problem_of(name, value)):
+                self.add_error(name, problem)
+        self._clean_quantities(cleaned)
+        leverage = cleaned.get("max_leverage")
+        if leverage is not None and leverage > MOST_LEVERAGE:
+            self.add_error("max_leverage", f"must be at most {MOST_LEVERAGE}, was {leverage}")
+        return cleaned
+
+    def _clean_quantities(self, cleaned: dict[str, Any]) -> None:
         least, most = cleaned.get("min_quantity"), cleaned.get("max_quantity")
         if least is not None and most is not None and most < least:
             self.add_error("max_quantity", f"must be at least the smallest ({least}), was {most}")
-        return cleaned
+        step = cleaned.get("step_size")
+        for name in ("min_quantity", "max_quantity"):
+            value = cleaned.get(name)
+            if value is not None and step is not None and value % step != 0:
+                self.add_error(name, f"must be a whole number of steps ({step}), was {value}")
+
+
+def _problem_of(name: str, value: Decimal) -> str:
+    """Return why a limit makes no sense by itself, empty when it does."""
+    decimals = -int(value.normalize().as_tuple().exponent)
+    if decimals > MOST_DECIMALS:
+        return f"must have at most {MOST_DECIMALS} decimals, had {decimals}"
+    if value >= MOST_LIMIT:
+        return f"must be below {MOST_LIMIT:,}"
+    if name == "min_notional":
+        return f"must be at least 0, was {value}" if value < 0 else ""
+    return f"must be above 0, was {value}" if value <= 0 else ""
 
 
 @admin.register(Instrument)
-class InstrumentAdmin(admin.ModelAdmin[Instrument]):
+class InstrumentAdmin(ShippedDefaults, admin.ModelAdmin[Instrument]):
     form = InstrumentForm
+    defaults_label = "Add the shipped instruments"
+    defaults_permissions = ("marketdata.add_instrument",)
     list_display = (
         "symbol",
         "asset_class",
@@ -78,7 +109,20 @@ class InstrumentAdmin(admin.ModelAdmin[Instrument]):
     search_fields = ("symbol", "name")
     ordering = ("symbol",)
     fieldsets = (
-        (None, {"fields": ("symbol", "name", "asset_class", "base_asset", "quote_asset")}),
+        (
+            None,
+            {
+                "fields": (
+                    "symbol",
+                    "name",
+                    "asset_class",
+                    "base_asset",
+                    "quote_asset",
+                    "is_enabled",
+                ),
+                "description": "What may be traded. A competition chooses among those that its feed has prices of.",
+            },
+        ),
         (
             "Limits",
             {
@@ -90,11 +134,19 @@ class InstrumentAdmin(admin.ModelAdmin[Instrument]):
                     "max_quantity",
                     "min_notional",
                     "max_leverage",
-                    "is_enabled",
                 ),
             },
         ),
     )
+
+    def add_defaults(self) -> None:
+        add_known_instruments(list(default_specs()))
+
+
+HOW_TO_IMPORT = (
+    "there are none yet: bring files in with manage.py import_candles FOLDER, "
+    "or choose the synthetic market, which needs none"
+)
 
 
 class FeedForm(forms.ModelForm[Feed]):
@@ -127,13 +179,38 @@ class FeedForm(forms.ModelForm[Feed]):
             self._check_synthetic(source, cleaned.get("seed") or 0)
         if cleaned.get("base_url") and kind != FeedKind.BINANCE:
             self.add_error("base_url", f"is for Binance feeds, this one is {kind}; leave it empty")
+        if cleaned.get("seed") and kind != FeedKind.SYNTHETIC:
+            self.add_error("seed", f"is for synthetic markets, this one is {kind}; leave it at 0")
+        spread = cleaned.get("spread_bps")
+        if spread is not None and spread > MOST_SPREAD_BPS:
+            self.add_error("spread_bps", f"must be at most {MOST_SPREAD_BPS} (10 %), was {spread}")
         return cleaned
+
+    def clean_source(self) -> str:
+        """Take names that can be typed again: they are written into records and commands."""
+        source: str = self.cleaned_data["source"]
+        if strange := re.search(r"[^A-Za-z0-9._-]", source):
+            raise forms.ValidationError(
+                f"letters, digits and . _ - only, found {strange[0]!r} at character {strange.start() + 1}"
+            )
+        return source
+
+    def clean_base_url(self) -> str:
+        """Refuse an address that holds a password."""
+        address: str = self.cleaned_data["base_url"]
+        if "@" in address:
+            raise forms.ValidationError("must hold no user or password: public prices need none")
+        if address and not address.startswith(("https://", "http://")):
+            raise forms.ValidationError(
+                f"must start with https:// or http://, was {address[:60]!r}"
+            )
+        return address
 
     def _check_replay(self, source: str) -> None:
         sources = sorted(set(CandleSeries.objects.values_list("source", flat=True)))
         if source not in sources:
-            held = ", ".join(sources) or "none yet; run manage.py import_candles"
-            self.add_error("source", f"no candles are stored under {source!r}; there are: {held}")
+            held = f"there are: {', '.join(sources)}" if sources else HOW_TO_IMPORT
+            self.add_error("source", f"no candles are stored under {source!r}; {held}")
 
     def _check_synthetic(self, source: str, seed: int) -> None:
         others = Feed.objects.filter(source=source).exclude(pk=self.instance.pk)
@@ -153,6 +230,22 @@ class FeedAdmin(admin.ModelAdmin[Feed]):
     search_fields = ("slug", "name", "source")
     list_select_related = ("health",)
     ordering = ("slug",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": ("slug", "name", "kind", "source"),
+                "description": "Where prices come from. Once a season has used it, what its market is made from stays as it is.",
+            },
+        ),
+        (
+            "Of its kind",
+            {
+                "fields": ("seed", "spread_bps", "base_url"),
+                "description": "A seed for the synthetic market, a spread for it and for replays, another address for Binance.",
+            },
+        ),
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Feed | None = None) -> list[str]:
         """Freeze what a stored market was made from, once there are snapshots of it."""

@@ -122,7 +122,12 @@ def test_an_instrument_can_be_added(operator):
         ({"min_notional": "-5"}, b"must be at least 0, was -5"),
         ({"max_leverage": "0"}, b"greater than or equal to 1"),
         ({"symbol": "new usdt"}, b"capital letters, digits"),
+        ({"max_leverage": "1001"}, b"must be at most 1000, was 1001"),
         ({"tick_size": "NaN"}, b"Enter a number"),
+        ({"tick_size": "1e-13"}, b"must have at most 12 decimals, had 13"),
+        ({"max_quantity": "1e30"}, b"must be below 1,000,000,000,000"),
+        ({"step_size": "0.4"}, b"must be a whole number of steps (0.4), was 1"),
+        ({"max_quantity": "10.5"}, b"must be a whole number of steps (1), was 10.5"),
     ],
 )
 def test_limits_under_which_nothing_trades_are_refused(operator, changes, words):
@@ -156,6 +161,17 @@ def test_a_feed_can_be_added(operator):
     [
         ({"kind": FeedKind.REPLAY, "source": "nothing"}, b"no candles are stored under"),
         ({"base_url": "http://127.0.0.1:1"}, b"is for Binance feeds, this one is SYNTHETIC"),
+        ({"kind": FeedKind.BINANCE}, b"is for synthetic markets, this one is BINANCE"),
+        (
+            {"kind": FeedKind.BINANCE, "seed": "0", "base_url": "https://u:p@example.org"},
+            b"must hold no user or password",
+        ),
+        (
+            {"kind": FeedKind.BINANCE, "seed": "0", "base_url": "ftp://example.org"},
+            b"must start with https:// or http://",
+        ),
+        ({"spread_bps": "1001"}, b"must be at most 1000 (10 %), was 1001"),
+        ({"source": "my market"}, b"found &#x27; &#x27; at character 3"),
         ({"source": "taken"}, b"the feed other stores other candles under"),
         ({"kind": "ALPACA"}, b"Select a valid choice"),
     ],
