@@ -8,6 +8,8 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.forms.models import model_to_dict
 from django.urls import reverse
 
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.django_db
 READ_ONLY = [
     model for model, page in admin.site._registry.items() if isinstance(page, ReadOnlyAdmin)
 ]
+APPS = {"agents", "competitions", "marketdata", "trading"}
 # What the season below leaves no row of.
 ROWLESS = {"Gap", "Lease", "Heartbeat", "OperatorAct"}
 
@@ -149,3 +152,22 @@ def test_an_inline_is_shown_and_takes_no_row(admin_client):
     assert f'name="{prefix}-0-DELETE"' not in shown
     assert admin_client.post(address, sent).status_code == 403
     assert rows_of(Leg) == before
+
+
+@pytest.mark.usefixtures("_rows")
+def test_who_may_only_look_is_shown_every_page_without_a_field(client):
+    looker = get_user_model().objects.create_user("mara", is_staff=True)
+    looker.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(looker)
+
+    for model in admin.site._registry:
+        row = model._default_manager.first()
+        if row is None or model._meta.app_label not in APPS:
+            continue
+        address = url(model, "change", row.pk)
+        page = client.get(address)
+
+        assert page.status_code == 200, model
+        assert b'name="_save"' not in page.content, model
+        assert b'type="password"' not in page.content, model
+        assert client.post(address, everything(row)).status_code == 403, model
