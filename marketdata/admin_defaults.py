@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 
@@ -49,10 +49,12 @@ class ShippedDefaults(Base):
         return super().changelist_view(request, context)
 
     def defaults_view(self, request: HttpRequest) -> HttpResponse:
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         if not request.user.has_perms(self.defaults_permissions):
             raise PermissionDenied
+        back = redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        if request.method != "POST":
+            # Somebody came by the address: the button is on the list.
+            return back
         rows = self.model._default_manager
         held = set(rows.values_list("pk", flat=True))
         self.add_defaults()
@@ -63,4 +65,4 @@ class ShippedDefaults(Base):
         messages.success(
             request, f"{len(made)} {names} were added; those that were there stay as they are."
         )
-        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return back
