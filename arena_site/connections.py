@@ -18,7 +18,8 @@ from django.db import DatabaseError, connection
 
 from agents.models import Provider
 from agents.models.agents import ProviderKind
-from agents.providers import api_key_for, base_url_for
+from agents.providers import api_key_for, base_url_for, key_in_use
+from agents.providers.access import STORED
 from arena_site.preparation import migrations_pending
 from competitions.models import Competition
 from competitions.models.competitions import CompetitionStatus
@@ -251,16 +252,22 @@ def _providers(*, with_providers: bool) -> Iterator[Finding]:
 
 
 def _key(provider: Provider, *, is_used: bool) -> Finding:
-    name, variable = f"key {provider.slug}", provider.key_variable
-    if not variable:
+    name, found = f"key {provider.slug}", key_in_use(provider)
+    if found.secret is not None:
+        return Finding(name, OK, False, None, f"set, {_source(found.origin)}")
+    if not found.is_missing:
         return Finding(name, OK, False, None, "none needed")
-    if api_key_for(provider) is not None:
-        source = f"the file of {variable}_FILE" if os.environ.get(f"{variable}_FILE") else variable
-        return Finding(name, OK, False, None, f"set, from {source}")
-    words = f"{variable} is not set"
+    words = found.problem or f"{found.origin} is not set"
     if is_used:
         return Finding(name, WARNING, False, None, f"{words}: its participants are skipped")
     return Finding(name, OFF, False, None, f"{words}, and no season asks it")
+
+
+def _source(origin: str) -> str:
+    if origin == STORED:
+        return "stored"
+    is_file = os.environ.get(f"{origin}_FILE")
+    return f"from the file of {origin}_FILE" if is_file else f"from {origin}"
 
 
 def _reach_provider(provider: Provider) -> tuple[str, str]:

@@ -49,6 +49,10 @@ MALFORMED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("--yes", "--dry-run"), "argument --dry-run: not allowed with argument --yes"),
         (("small", "--yes"), "unrecognized arguments: small"),
     ],
+    "rotate_keys": [
+        (("newest",), "unrecognized arguments: newest"),
+        (("--check=yes",), "argument --check: ignored explicit argument 'yes'"),
+    ],
     "run_competition": [
         ((), "the following arguments are required: slug"),
         (("saison",), "there is no competition 'saison'; there is draft, small"),
