@@ -32,6 +32,17 @@ def make(options: argparse.Namespace) -> None:
     )
 
 
+def extra(options: argparse.Namespace) -> None:
+    from django.utils import timezone
+
+    from competitions.models import Competition
+    from competitions.services.extra import open_extra_round
+
+    season = Competition.objects.get(slug=options.slug)
+    wanted = season.participants.filter(slug__in=options.participants)
+    open_extra_round(season, wanted, actor="test", now=timezone.now())
+
+
 def facts(options: argparse.Namespace) -> None:
     json.dump(facts_of(options.slug), sys.stdout)
 
@@ -80,6 +91,10 @@ def main() -> None:
     making.add_argument("--symbols", default=ALL_SYMBOLS)
     making.add_argument("--earliest", type=int, default=0, help="1: start where the candles allow")
     making.set_defaults(work=make)
+    extras = commands.add_parser("extra")
+    extras.add_argument("slug")
+    extras.add_argument("participants", nargs="+")
+    extras.set_defaults(work=extra)
     telling = commands.add_parser("facts")
     telling.add_argument("slug")
     telling.set_defaults(work=facts)

@@ -109,6 +109,7 @@ class RecentDecision:
     summary: str
     outcome: str
     denials: tuple[str, ...] = ()
+    is_extra: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,8 @@ class DecisionContext:
     """All that a prompt is built from; ``market`` and ``rules`` are the same for every participant of the round.
 
     ``recent`` holds the last three decisions, oldest first; ``denials`` the refusals of the last one. ``seed_material`` is never
-    shown: it seeds the random baseline and differs by season, round and participant.
+    shown: it seeds the random baseline and differs by season, round and participant. ``round_number`` counts the schedule's rounds; an
+    extra turn (``is_extra``) has the number of the round before it.
     """
 
     competition_name: str
@@ -129,3 +131,4 @@ class DecisionContext:
     recent: tuple[RecentDecision, ...] = ()
     denials: tuple[str, ...] = ()
     seed_material: str = ""
+    is_extra: bool = False

@@ -180,7 +180,12 @@ class Competition(models.Model):
     contract_hash = models.CharField(max_length=64, blank=True, editable=False)
 
     # Running figures; written under the competition's row lock.
-    round_count = models.PositiveIntegerField(default=0, editable=False)
+    round_count = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Rounds opened, extra ones too."
+    )
+    extra_count = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Extra rounds opened, beside the schedule."
+    )
     last_slot_at = models.DateTimeField(
         null=True, editable=False, help_text="Market time of the last slot opened."
     )
@@ -237,6 +242,11 @@ class Competition(models.Model):
         if self.book is None:
             raise ValueError(f"{self.slug} has not started, it has no book yet")
         return self.book
+
+    @property
+    def scheduled_count(self) -> int:
+        """Return how many rounds of the schedule were opened."""
+        return self.round_count - self.extra_count
 
     @property
     def is_over(self) -> bool:

@@ -45,7 +45,9 @@ class Round(models.Model):
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=9, choices=RoundKind.choices, default=RoundKind.SCHEDULED)
     state = models.CharField(max_length=6, choices=RoundState.choices, default=RoundState.OPEN)
-    slot_at = models.DateTimeField(help_text="Market time, on the interval grid.")
+    slot_at = models.DateTimeField(
+        help_text="Market time; on the interval grid unless the round is an extra one."
+    )
     snapshot = models.ForeignKey(
         MarketSnapshot,
         on_delete=models.PROTECT,
@@ -60,6 +62,9 @@ class Round(models.Model):
     last_tape_position = models.PositiveBigIntegerField(null=True)
     deadline_at = models.DateTimeField(help_text="Wall time after which answers are late.")
     opened_at = models.DateTimeField(help_text="Wall time.")
+    asked_by = models.CharField(
+        max_length=150, blank=True, help_text="Who asked for an extra round; empty for the clock."
+    )
     closed_at = models.DateTimeField(null=True, help_text="Wall time.")
     marked_at = models.DateTimeField(null=True, help_text="Market time of the closing marks.")
     digest = models.CharField(max_length=64, blank=True)
@@ -76,7 +81,7 @@ class Round(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["competition"],
-                condition=models.Q(kind="SCHEDULED", state="OPEN"),
+                condition=models.Q(state="OPEN"),
                 name="round_one_open_per_competition",
             ),
             models.CheckConstraint(
@@ -96,6 +101,10 @@ class Round(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("round", args=[self.competition.slug, self.number])
+
+    @property
+    def is_extra(self) -> bool:
+        return self.kind == RoundKind.EXTRA
 
 
 class TurnState(models.TextChoices):

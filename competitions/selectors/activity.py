@@ -72,6 +72,7 @@ class TurnView:
     answered_at: datetime | None
     slot_at: datetime
     legs: tuple[LegView, ...]
+    is_extra: bool = False
 
     @property
     def reasonings(self) -> tuple[LegView, ...]:
@@ -111,6 +112,9 @@ def feed_of(
         return tuple(turn_view(season, turn) for turn in own)
     # Bounds the scan: this many rounds hold enough turns.
     rounds = 2 + 2 * limit // max(1, len(season.entrants))
+    if season.competition.extra_count:
+        # An extra round may hold a single one.
+        rounds += 2 * limit
     recent = ordered.filter(round__number__gt=season.competition.round_count - rounds)
     told = _without_repeats(recent[: 2 * limit])
     return tuple(turn_view(season, turn) for turn in told[:limit])
@@ -147,6 +151,7 @@ def turn_view(season: Season, turn: Turn) -> TurnView:
         answered_at=answered,
         slot_at=turn.round.slot_at,
         legs=tuple(leg_view(season, leg) for leg in turn.legs.all()),
+        is_extra=turn.round.is_extra,
     )
 
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from competitions.models import Competition
 from competitions.models.rounds import Turn, TurnOutcome, TurnState
+from competitions.selectors.extras import extra_turns, since_scheduled
 from competitions.selectors.seasons import Entrant, Season
 from competitions.selectors.shown import shown
 from trading.models import Standing
@@ -49,6 +50,7 @@ class BoardRow:
     bar_x: str
     bar_width: str
     last: LastTurn | None
+    extra_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Board:
 
 
 def board_of(season: Season) -> Board:
-    """Return the leaderboard. Queries twice: standings, last turns."""
+    """Return the leaderboard. Queries twice: standings, last turns; twice more where extra rounds were played."""
     if season.competition.book_id is None:
         return Board(tuple(_unstarted(season)), closed_rounds=0, at=None)
     found = Standing.objects.filter(account__book_id=season.competition.book_id)
@@ -81,8 +83,15 @@ def board_of(season: Season) -> Board:
     # The point after an emergency close is numbered after all rounds.
     rounds = season.competition.round_count
     closed = min(max((row.number for _, row in entered), default=0), rounds)
+    extra = extra_turns(season)
     rows = tuple(
-        _row(entrant, standing, rank=ranks.get(entrant.id), last=last.get(entrant.id))
+        _row(
+            entrant,
+            standing,
+            rank=ranks.get(entrant.id),
+            last=last.get(entrant.id),
+            extra=extra.get(entrant.id, 0),
+        )
         for entrant, standing in entered
     )
     return Board(rows, closed, max((row.at for _, row in entered), default=None))
@@ -112,7 +121,7 @@ def idle_among(last: Mapping[UUID, LastTurn]) -> set[UUID]:
 
 
 def _row(
-    entrant: Entrant, standing: Standing, *, rank: int | None, last: LastTurn | None
+    entrant: Entrant, standing: Standing, *, rank: int | None, last: LastTurn | None, extra: int
 ) -> BoardRow:
     exposure = standing.exposure / standing.equity if standing.equity > 0 else None
     left, width = exposure_bar(exposure)
@@ -129,6 +138,7 @@ def _row(
         bar_x=left,
         bar_width=width,
         last=last,
+        extra_turns=extra,
     )
 
 
@@ -161,13 +171,20 @@ def _unstarted(season: Season) -> Iterable[BoardRow]:
 
 
 def last_turns(competitions: Sequence[Competition]) -> dict[UUID, LastTurn]:
-    """Return each participant's latest settled turn of the last two rounds. Queries once."""
+    """Return each participant's latest settled turn since the last scheduled round but one.
+
+    Queries once, and once for each competition with extra rounds.
+    """
+    plain = [row for row in competitions if not row.extra_count]
+    wanted = Q(
+        round__competition__in=plain,
+        round__number__gte=F("round__competition__round_count") - 1,
+    )
+    for row in competitions:
+        if row.extra_count:
+            wanted |= Q(round__competition=row, round__number__gte=since_scheduled(row, 2))
     turns = (
-        Turn.objects.filter(
-            round__competition__in=competitions,
-            round__number__gte=F("round__competition__round_count") - 1,
-            state=TurnState.SETTLED,
-        )
+        Turn.objects.filter(wanted, state=TurnState.SETTLED)
         .order_by("round__number")
         .values_list("participant_id", "round__number", "outcome", "reason", "settled_at")
     )

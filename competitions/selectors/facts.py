@@ -12,6 +12,7 @@ from competitions.selectors.seasons import (
     LIVE_STATES,
     Season,
     next_slot_at,
+    planned_rounds,
     stale_after_seconds,
 )
 
@@ -85,7 +86,7 @@ def _lengths(season: Season, *, now: datetime) -> tuple[timedelta | None, timede
     """Return how long the season has run and how long it is, in the time its slots are told in."""
     competition = season.competition
     start = competition.starts_at
-    rounds = season.total_rounds
+    rounds = planned_rounds(competition)
     total = None
     if rounds is not None:
         total = timedelta(seconds=rounds * competition.interval_seconds)

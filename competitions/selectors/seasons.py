@@ -101,7 +101,7 @@ class Season:
 
     @property
     def total_rounds(self) -> int | None:
-        """Return how many rounds the season has at most; None when it has no end."""
+        """Return how many rounds the season has at most, extra ones so far included; None when it has no end."""
         return total_rounds(self.competition)
 
     @property
@@ -212,6 +212,12 @@ def mode_of(competition: Competition) -> str:
 
 
 def total_rounds(competition: Competition) -> int | None:
+    """Return how many rounds there are at most: those of the schedule and the extra ones so far; None when there is no end."""
+    planned = planned_rounds(competition)
+    return None if planned is None else planned + competition.extra_count
+
+
+def planned_rounds(competition: Competition) -> int | None:
     """Return the smaller of the given number of rounds and the slots between start and end."""
     limits = [competition.max_rounds] if competition.max_rounds else []
     if competition.starts_at and competition.ends_at:

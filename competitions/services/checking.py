@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
-from competitions.models import Competition, Leg, Round
-from competitions.models.rounds import LegVerdict
+from competitions.models import Competition, Leg, Round, Turn
+from competitions.models.rounds import LegVerdict, RoundKind
+from competitions.selectors.extras import scheduled_place
 from competitions.services.bookkeeping import denial_text
 from competitions.services.tape import quote_events
 from marketdata.domain.facts import Quote
@@ -24,6 +25,30 @@ def missing_rounds(competition: Competition) -> Iterator[str]:
     found = set(Round.objects.filter(competition=competition).values_list("number", flat=True))
     for number in sorted(set(range(1, count + 1)) - found):
         yield f"round {number} is missing: the season counts {count}"
+
+
+def extra_problems(competition: Competition) -> Iterator[str]:
+    """Yield a sentence for each extra round that breaks what holds of them: counted, asked for, one a participant between two slots."""
+    # The counts first, and no round beyond them: a season that runs may open one meanwhile.
+    counted = Competition.objects.values_list("round_count", "extra_count").get(pk=competition.pk)
+    extras = list(
+        Round.objects.filter(
+            competition=competition, kind=RoundKind.EXTRA, number__lte=counted[0]
+        ).order_by("number")
+    )
+    if len(extras) != counted[1]:
+        yield f"{len(extras)} extra rounds found, the season counts {counted[1]}"
+    had: set[tuple[int, int]] = set()
+    numbers = [row.number for row in extras]
+    turns = Turn.objects.filter(round__in=extras).order_by("round__number", "participant__ordinal")
+    for number, ordinal in turns.values_list("round__number", "participant__ordinal"):
+        key = (scheduled_place(number, numbers), ordinal)
+        if key in had:
+            yield f"round {number}: participant {ordinal} had an extra turn since the last slot already"
+        had.add(key)
+    for row in extras:
+        if not row.asked_by:
+            yield f"round {row.number} is an extra one and nobody asked for it"
 
 
 def tape_problems(

@@ -19,6 +19,7 @@ from agents.domain.context import (
 from competitions.domain.contract import Contract
 from competitions.models import Leg, Participant, Round, Turn
 from competitions.models.rounds import LegVerdict
+from competitions.selectors.extras import extra_numbers, scheduled_place, since_scheduled
 from competitions.services.bookkeeping import states_at
 from competitions.services.setup import history_from
 from marketdata import services as marketdata
@@ -32,7 +33,10 @@ RECENT = 3
 def build_contexts(
     round_: Round, contract: Contract, participants: Sequence[Participant]
 ) -> dict[int, DecisionContext]:
-    """Return the participants' contexts by ordinal; the market and the rules are the same objects for all."""
+    """Return the participants' contexts by ordinal; the market and the rules are the same objects for all.
+
+    Rounds are told by their place in the schedule, so that an extra round changes nothing of what others are told.
+    """
     if not participants or round_.snapshot is None:
         return {}
     manifest = round_.snapshot.content()
@@ -52,11 +56,13 @@ def build_contexts(
         [participant.seat.pk for participant in participants],
         {symbol: quote.mark for symbol, quote in quotes.items()},
     )
-    recent = _recent(round_, participants)
+    extras = extra_numbers(round_.competition)
+    place = scheduled_place(round_.number, extras)
+    recent = _recent(round_, participants, extras)
     return {
         participant.ordinal: DecisionContext(
             competition_name=round_.competition.name,
-            round_number=round_.number,
+            round_number=place,
             total_rounds=contract.max_rounds,
             as_of=round_.slot_at,
             market=market,
@@ -64,7 +70,10 @@ def build_contexts(
             account=account_view(states[participant.seat.pk], contract, at=round_.slot_at),
             recent=tuple(recent[participant.pk]),
             denials=recent[participant.pk][-1].denials if recent[participant.pk] else (),
-            seed_material=sha256_text(f"{contract.seed}:{round_.number}:{participant.ordinal}"),
+            seed_material=sha256_text(
+                f"{contract.seed}:{place}{':extra' if round_.is_extra else ''}:{participant.ordinal}"
+            ),
+            is_extra=round_.is_extra,
         )
         for participant in participants
     }
@@ -105,18 +114,25 @@ def _position_view(
 
 
 def _recent(
-    round_: Round, participants: Sequence[Participant]
+    round_: Round, participants: Sequence[Participant], extras: Sequence[int]
 ) -> dict[object, list[RecentDecision]]:
-    """Return the last decisions of each participant, oldest first; two queries."""
+    """Return the last decisions of each participant, oldest first; two queries, one more where extra rounds were played."""
     turns = (
         Turn.objects.filter(
             participant__in=participants,
             round__number__lt=round_.number,
-            round__number__gte=round_.number - RECENT,
+            round__number__gte=since_scheduled(round_.competition, RECENT, before=round_.number),
             round__competition_id=round_.competition_id,
         )
         .select_related("round", "decision")
-        .only("participant_id", "outcome", "reason", "round__number", "decision__summary")
+        .only(
+            "participant_id",
+            "outcome",
+            "reason",
+            "round__number",
+            "round__kind",
+            "decision__summary",
+        )
         .prefetch_related(Prefetch("legs", Leg.objects.filter(verdict=LegVerdict.DENIED)))
         .order_by("round__number")
     )
@@ -124,12 +140,13 @@ def _recent(
     for turn in turns:
         found[turn.participant_id].append(
             RecentDecision(
-                round_number=turn.round.number,
+                round_number=scheduled_place(turn.round.number, extras),
                 summary=turn.decision.summary if turn.decision else turn.reason,
                 outcome=turn.outcome,
                 denials=tuple(
                     leg.denial for leg in sorted(turn.legs.all(), key=lambda leg: leg.index)
                 ),
+                is_extra=turn.round.is_extra,
             )
         )
-    return found
+    return defaultdict(list, {key: turns[-RECENT:] for key, turns in found.items()})

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from competitions.models import Competition, Round
+from competitions.models import Competition, Round, Turn
 from competitions.models.competitions import ClockKind, CompetitionStatus
 from competitions.services.errors import ControlError
 from competitions.services.leases import held_by_other, holder_name, release_lease, take_lease
@@ -43,7 +43,8 @@ def drive(
 ) -> Iterator[Round]:
     """Play up to ``rounds`` more rounds (None: to the season's end) and yield each when it has closed.
 
-    Takes the driver's lease, so that the clock leaves the season alone, and first finishes what an interrupted driver left.
+    Takes the driver's lease, so that the clock leaves the season alone, and first finishes what an interrupted driver left. Extra rounds
+    that were asked for meanwhile are played too; they count as none of ``rounds``.
 
     Raises:
         ControlError: If another driver holds the lease, or the season is not running.
@@ -53,15 +54,18 @@ def drive(
     try:
         played = 0
         for round_ in _finish_left_over(competition, chunk=chunk):
-            played += 1
+            played += not round_.is_extra
             yield round_
         while (rounds is None or played < rounds) and not until():
             _hold(competition, lease, holder)
             round_id = _next_round(competition, lease, holder)
             if round_id is None:
                 return
-            yield _play(round_id, chunk=chunk)
-            played += 1
+            round_ = _play(round_id, chunk=chunk)
+            # Of an extra round a worker may play the turns: it is told when it has closed.
+            if round_.closed_at is not None:
+                played += not round_.is_extra
+                yield round_
     finally:
         release_lease(lease, holder)
 
@@ -82,17 +86,26 @@ def _hold(competition: Competition, lease: str, holder: str) -> None:
 
 
 def _next_round(competition: Competition, lease: str, holder: str) -> UUID | None:
-    """Open the next round, waiting for its slot on the wall clock; None when the season is over or paused."""
+    """Open the next round, waiting for its slot on the wall clock, or find an extra one; None when the season is over or paused."""
     while True:
         round_ = open_due_round(competition.pk, now=timezone.now())
         if round_ is not None:
             return round_.pk
+        extra = Round.objects.open().filter(competition=competition).first()
+        if extra is not None and _is_free(extra):
+            return extra.pk
         competition.refresh_from_db()
         if competition.status != CompetitionStatus.RUNNING:
             return None
         time.sleep(_seconds_to_wait(competition, now=timezone.now()))
         # A slot may be hours away.
         _hold(competition, lease, holder)
+
+
+def _is_free(round_: Round) -> bool:
+    """Tell whether there is something to do for a round that no worker is at."""
+    turns = Turn.objects.filter(round=round_)
+    return not turns.unsettled().exists() or turns.claimable(timezone.now()).exists()
 
 
 def _seconds_to_wait(competition: Competition, *, now: datetime) -> float:

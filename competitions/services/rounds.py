@@ -12,13 +12,12 @@ from competitions.domain.slots import SlotPlan, is_beyond, plan_data_slot, plan_
 from competitions.models import Competition, Gap, Round, Turn
 from competitions.models.competitions import ClockKind, CompetitionStatus, ParticipantState
 from competitions.models.events import EventKind
-from competitions.models.rounds import TurnOutcome, TurnState
+from competitions.models.rounds import RoundKind, TurnOutcome, TurnState
 from competitions.services import control
 from competitions.services.closing import close_round, seal_season
-from competitions.services.events import record_events
 from competitions.services.market import capture_for, contract_of
+from competitions.services.opening import place_round
 from competitions.services.tape import quote_events
-from marketdata.domain.canonical import canonical_time
 from marketdata.models.snapshots import SnapshotStatus
 from marketdata.services import CapturedSnapshot
 from trading import services as trading
@@ -47,10 +46,10 @@ def open_due_round(competition_id: UUID | str, *, now: datetime) -> Round | None
             # The process that closed the round ended before it could pause.
             _pause_after_round(competition, now=now)
             return None
-        plan = _plan(competition, now=now)
+        plan = plan_next(competition, now=now)
         if plan.slot_at is None or is_beyond(
             plan.slot_at,
-            number=competition.round_count + 1,
+            number=competition.scheduled_count + 1,
             ends_at=competition.ends_at,
             max_rounds=competition.max_rounds,
         ):
@@ -59,7 +58,8 @@ def open_due_round(competition_id: UUID | str, *, now: datetime) -> Round | None
         return _open(competition, plan, plan.slot_at, now=now)
 
 
-def _plan(competition: Competition, *, now: datetime) -> SlotPlan:
+def plan_next(competition: Competition, *, now: datetime) -> SlotPlan:
+    """Return what the schedule of a started season says of ``now``; extra rounds do not change it. Queries once at most."""
     assert competition.starts_at is not None
     if competition.clock == ClockKind.DATA:
         return plan_data_slot(
@@ -81,7 +81,7 @@ def _last_or_missed(competition: Competition) -> datetime | None:
 def _nothing_to_open(competition: Competition, plan: SlotPlan, *, now: datetime) -> None:
     _record_gap(competition, plan, now=now)
     following = plan.slot_at or plan.next_slot_at
-    number = competition.round_count + 1
+    number = competition.scheduled_count + 1
     if is_beyond(
         following, number=number, ends_at=competition.ends_at, max_rounds=competition.max_rounds
     ):
@@ -125,34 +125,18 @@ def _gap_reason(competition: Competition, missed_from: datetime) -> str:
 
 def _open(competition: Competition, plan: SlotPlan, slot_at: datetime, *, now: datetime) -> Round:
     _record_gap(competition, plan, now=now)
-    number = competition.round_count + 1
-    round_ = Round.objects.create(
-        competition=competition,
-        number=number,
+    roster = competition.participants.filter(state=ParticipantState.ACTIVE).order_by("ordinal")
+    round_ = place_round(
+        competition,
+        roster,
+        kind=RoundKind.SCHEDULED,
         slot_at=slot_at,
         deadline_at=now + timedelta(seconds=competition.deadline_seconds),
-        opened_at=now,
-    )
-    assert competition.book is not None
-    roster = competition.participants.filter(state=ParticipantState.ACTIVE).order_by("ordinal")
-    Turn.objects.bulk_create(
-        Turn(
-            round=round_,
-            participant=participant,
-            turn_key=f"{competition.book.code}-{number}-{participant.ordinal}",
-        )
-        for participant in roster
-    )
-    competition.round_count = number
-    competition.last_slot_at = slot_at
-    competition.market_at = slot_at
-    competition.next_due_at = plan.next_slot_at if competition.clock == ClockKind.WALL else None
-    competition.save(update_fields=["round_count", "last_slot_at", "market_at", "next_due_at"])
-    record_events(
-        competition,
-        (EventKind.ROUND_START, {"round": number, "slot_at": canonical_time(slot_at)}),
         now=now,
     )
+    competition.last_slot_at = slot_at
+    competition.next_due_at = plan.next_slot_at if competition.clock == ClockKind.WALL else None
+    competition.save(update_fields=["round_count", "last_slot_at", "market_at", "next_due_at"])
     return round_
 
 
@@ -224,7 +208,9 @@ def finish_round(round_id: UUID | str, *, now: datetime) -> bool:
         seal_season(competition, _end_event(competition), now=now)
     elif competition.pause_after_round:
         _pause_after_round(competition, now=now)
-    elif competition.max_rounds is not None and competition.round_count >= competition.max_rounds:
+    elif (
+        competition.max_rounds is not None and competition.scheduled_count >= competition.max_rounds
+    ):
         control.finish_competition(
             competition, reason=f"all {competition.max_rounds} rounds played", now=now
         )

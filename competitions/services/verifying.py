@@ -19,7 +19,12 @@ from competitions.domain.digests import EquityRecord, RoundRecord, TurnRecord, r
 from competitions.models import Competition, Round, Turn
 from competitions.models.rounds import LegVerdict, TurnOutcome
 from competitions.services.audit import broken_links
-from competitions.services.checking import missing_rounds, order_problems, tape_problems
+from competitions.services.checking import (
+    extra_problems,
+    missing_rounds,
+    order_problems,
+    tape_problems,
+)
 from competitions.services.closing import folded_digest
 from competitions.services.records import equity_records, fill_record, round_record
 from competitions.services.replaying import OUTSIDE_CODES, Replay
@@ -61,6 +66,7 @@ def verify_season(competition: Competition) -> VerifyReport:
     replay = Replay(contract)
     report.problems.extend(_deposit_problems(competition, replay))
     report.problems.extend(missing_rounds(competition))
+    report.problems.extend(extra_problems(competition))
     acts = _acts_by_round(competition)
     rounds = (
         Round.objects.closed()

@@ -61,7 +61,8 @@ def _position(held: PositionView, spec: InstrumentSpec | None, asset: str) -> st
 
 def _recent(decision: RecentDecision) -> str:
     refused = "; ".join(decision.denials)
+    extra = ", extra turn" if decision.is_extra else ""
     return (
-        f"- round {decision.round_number}: {decision.outcome}. {one_line(decision.summary) or 'No summary.'}"
+        f"- round {decision.round_number}{extra}: {decision.outcome}. {one_line(decision.summary) or 'No summary.'}"
         + (f" Refused: {one_line(refused)}" if refused else "")
     )

@@ -21,9 +21,10 @@ _RETURN_LIKE = ("return_",)
 def market_blocks(context: DecisionContext, *, with_candles: bool = True) -> dict[str, str]:
     """Return the placeholders that tell of the market and the round; ``market`` only with candles."""
     rounds = f" of {context.total_rounds}" if context.total_rounds else ""
+    extra = ", an extra turn after it" if context.is_extra else ""
     blocks = {
         "as_of": minute(context.as_of),
-        "round": f"{context.round_number}{rounds}",
+        "round": f"{context.round_number}{rounds}{extra}",
         "market_kind": (
             "simulated market (replayed or generated prices)"
             if context.market.simulated

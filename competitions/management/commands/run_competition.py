@@ -123,7 +123,7 @@ class Command(ArenaCommand):
 def _total(competition: Competition, rounds: int | None) -> int | None:
     if competition.max_rounds is None:
         return rounds
-    left = competition.max_rounds - competition.round_count
+    left = competition.max_rounds - competition.scheduled_count
     return left if rounds is None else min(rounds, left)
 
 
