@@ -26,20 +26,18 @@ from agents.domain.prompts import (
     build_messages,
     render_shared,
 )
-from agents.domain.schema import decision_schema
 from agents.models import Agent, Completion
-from agents.models.answers import CompletionStatus
 from agents.providers import (
     CallRequest,
     ChatClient,
     RawCompletion,
     api_key_for,
-    effective_parameters,
     open_client,
 )
 from competitions.domain.contract import Contract
-from competitions.models import Participant, Round, Turn
+from competitions.models import Round, Turn
 from competitions.models.rounds import TurnOutcome, TurnState
+from competitions.services.asking import ATTEMPTS, final_answer, request_of, why_not_asked
 from competitions.services.contexts import build_contexts
 from competitions.services.market import contract_of
 from competitions.services.rounds import finish_round
@@ -48,8 +46,6 @@ from competitions.services.settling import TurnToSettle, settle_turn, settle_wit
 logger = logging.getLogger(__name__)
 
 LEASE_GRACE = timedelta(seconds=20)
-ATTEMPTS = 2
-RETRYABLE = {CompletionStatus.ERROR, CompletionStatus.TIMEOUT, CompletionStatus.EMPTY}
 STORE, SETTLE = 0, 1
 Result = TypeVar("Result")
 
@@ -68,11 +64,7 @@ class Job:
     @property
     def answer(self) -> Completion | None:
         """Return the stored try that ends the asking, None when there is something left to ask."""
-        if not self.tries:
-            return None
-        last = self.tries[-1]
-        is_final = last.status not in RETRYABLE or len(self.tries) >= ATTEMPTS
-        return last if is_final else None
+        return final_answer(self.tries)
 
 
 @dataclass(slots=True)
@@ -147,7 +139,7 @@ def _jobs(round_: Round, contract: Contract, turns: list[Turn]) -> list[Job]:
     """Settle the turns that cannot be asked; return the others with their messages."""
     askable = []
     for turn in turns:
-        reason = _why_not(turn.participant)
+        reason = why_not_asked(turn.participant.agent, turn.participant.name)
         if reason:
             settle_without_answer(
                 turn.pk, turn.fence, TurnOutcome.SKIPPED, reason=reason, now=timezone.now()
@@ -161,15 +153,6 @@ def _jobs(round_: Round, contract: Contract, turns: list[Turn]) -> list[Job]:
         _job(round_, turn, contexts[turn.participant.ordinal], shared, tries.get(turn.turn_key, []))
         for turn in askable
     ]
-
-
-def _why_not(participant: Participant) -> str:
-    provider = participant.agent.provider
-    if not provider.is_enabled:
-        return f"{provider.name} is disabled; enable it in the admin to let {participant.name} in"
-    if api_key_for(provider) is None:
-        return agents.key_hint(provider)
-    return ""
 
 
 def _tries_on_record(turns: list[Turn]) -> dict[str, list[Completion]]:
@@ -213,24 +196,9 @@ def _job(
         ),
         agent=participant.agent,
         messages=messages,
-        request=_request(participant.agent, messages, context, seconds=seconds),
+        request=request_of(participant.agent, messages, context, seconds=seconds),
         seconds=seconds,
         tries=tuple(tries),
-    )
-
-
-def _request(
-    agent: Agent, messages: Messages, context: DecisionContext, *, seconds: float
-) -> CallRequest:
-    parameters, _ = effective_parameters(agent.provider, agent.parameters)
-    return CallRequest(
-        model=agent.model,
-        system=messages.system,
-        user=messages.user,
-        parameters=parameters,
-        schema=decision_schema(),
-        timeout_seconds=seconds,
-        context=context if agent.provider.is_baseline else None,
     )
 
 
