@@ -20,6 +20,7 @@ app.conf.update(
         # It waits for the market, which the clock must not.
         "competitions.tasks.start_round": {"queue": "turns"},
         "competitions.tasks.start_scheduled": {"queue": "turns"},
+        "competitions.tasks.run_trial": {"queue": "turns"},
         "competitions.tasks.*": {"queue": "clock"},
     },
     # Work is handed out one piece at a time and again if its worker dies: every task may run twice.

@@ -17,6 +17,8 @@ from competitions.services.leases import beat
 from competitions.services.rounds import open_due_round, prepare_round
 from competitions.services.sweeping import due_competitions, free_turns
 from competitions.services.sweeping import sweep as find_left_over
+from competitions.services.trials import left_trials
+from competitions.services.trials import run_trial as run
 from competitions.services.turns import play_turns as play
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,12 @@ def play_turns(round_id: str, turn_ids: list[str]) -> None:
 
 
 @shared_task(acks_late=True, ignore_result=True)
+def run_trial(trial_id: str) -> None:
+    """Ask an agent on trial, once."""
+    run(trial_id)
+
+
+@shared_task(acks_late=True, ignore_result=True)
 def sweep() -> None:
     """Hand out again what was left lying."""
     left = find_left_over(now=timezone.now())
@@ -76,6 +84,8 @@ def sweep() -> None:
     for round_id, turn_ids in left.turns.items():
         for chunk in chunked(turn_ids, CHUNK):
             play_turns.delay(str(round_id), [str(turn_id) for turn_id in chunk])
+    for trial_id in left_trials(now=timezone.now()):
+        run_trial.delay(str(trial_id))
     beat("sweeper", now=timezone.now())
 
 

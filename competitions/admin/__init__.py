@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from competitions.admin import access, seasons
+from competitions.admin import access, seasons, trials
 
-__all__ = ["access", "seasons"]
+__all__ = ["access", "seasons", "trials"]

@@ -6,6 +6,7 @@ from competitions.models.access import ApiKey, ApiReply
 from competitions.models.competitions import Competition, Participant
 from competitions.models.events import AuditEvent, Event, Heartbeat, Lease
 from competitions.models.rounds import Gap, Leg, Round, Turn
+from competitions.models.trials import Trial
 
 __all__ = [
     "ApiKey",
@@ -19,5 +20,6 @@ __all__ = [
     "Leg",
     "Participant",
     "Round",
+    "Trial",
     "Turn",
 ]

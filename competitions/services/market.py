@@ -38,6 +38,13 @@ def capture_for(round_: Round, contract: Contract, *, now: datetime) -> Captured
     )
 
 
+def no_data_reason(captured: CapturedSnapshot) -> str:
+    """Return in words why a snapshot is not usable."""
+    reasons = captured.manifest.get("reasons", [])
+    told = ", ".join(f"{item['symbol']} {item['reason']}" for item in reasons[:4])
+    return f"no usable market data: {told or 'nothing came'}"[:300]
+
+
 def quotes_now(
     competition: Competition, symbols: Collection[str], *, now: datetime
 ) -> dict[str, Quote]:

@@ -19,6 +19,7 @@ from competitions.models import (
     Leg,
     Participant,
     Round,
+    Trial,
     Turn,
 )
 from marketdata.models import MarketSnapshot
@@ -47,6 +48,7 @@ SEASON_MODELS: tuple[type[models.Model], ...] = (
     Lease,
     Heartbeat,
     ApiReply,
+    Trial,
     Competition.instruments.through,
     Participant,
     Competition,

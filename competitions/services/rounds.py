@@ -15,7 +15,7 @@ from competitions.models.events import EventKind
 from competitions.models.rounds import RoundKind, TurnOutcome, TurnState
 from competitions.services import control
 from competitions.services.closing import close_round, seal_season
-from competitions.services.market import capture_for, contract_of
+from competitions.services.market import capture_for, contract_of, no_data_reason
 from competitions.services.opening import place_round
 from competitions.services.tape import quote_events
 from marketdata.models.snapshots import SnapshotStatus
@@ -155,7 +155,7 @@ def prepare_round(round_id: UUID | str, *, now: datetime) -> list[UUID]:
         captured = capture_for(round_, contract, now=now)
         _keep_capture(round_, captured, now=now)
         if captured.snapshot.status != SnapshotStatus.OK:
-            hold_all(round_.pk, reason=_no_data_reason(captured), now=now)
+            hold_all(round_.pk, reason=no_data_reason(captured), now=now)
             finish_round(round_.pk, now=now)
             return []
     return list(
@@ -180,12 +180,6 @@ def _keep_capture(round_: Round, captured: CapturedSnapshot, *, now: datetime) -
         current.has_data = has_data
         current.first_tape_position = position
         current.save(update_fields=["snapshot", "has_data", "first_tape_position"])
-
-
-def _no_data_reason(captured: CapturedSnapshot) -> str:
-    reasons = captured.manifest.get("reasons", [])
-    told = ", ".join(f"{item['symbol']} {item['reason']}" for item in reasons[:4])
-    return f"no usable market data: {told or 'nothing came'}"[:300]
 
 
 def hold_all(round_id: UUID | str, *, reason: str, now: datetime) -> None:

@@ -35,7 +35,7 @@ def problems_of(competition: Competition) -> list[str]:
     problems = [
         *_roster_problems(competition),
         *_schedule_problems(competition),
-        *_market_problems(competition),
+        *market_problems(competition),
     ]
     if not problems:
         try:
@@ -73,7 +73,8 @@ def _schedule_problems(competition: Competition) -> Iterator[str]:
         yield "the fill rule arrival needs the wall clock; a replay fills by snapshot or next_bar"
 
 
-def _market_problems(competition: Competition) -> Iterator[str]:
+def market_problems(competition: Competition) -> Iterator[str]:
+    """Yield what is wrong with a draft's instruments, timeframes and feed; a live feed is asked, once."""
     if not competition.timeframes:
         yield "at least one timeframe is wanted, found none"
         return
