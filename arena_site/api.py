@@ -17,6 +17,7 @@ from ninja.parser import Parser
 from competitions.api import (
     competitions_router,
     control_router,
+    internal_router,
     overview_router,
     participants_router,
 )
@@ -68,6 +69,7 @@ api = _API(
 rest = Router()
 api.add_router("/competitions", competitions_router)
 api.add_router("/participants", participants_router)
+api.add_router("/internal", internal_router)
 api.add_router("", overview_router)
 api.add_router("", control_router)
 
@@ -110,7 +112,10 @@ def _answer(
 @api.exception_handler(ApiError)
 def _refused(request: HttpRequest, error: ApiError) -> HttpResponse:
     faults = [{"where": error.where, "message": str(error)}] if error.where else None
-    return _answer(request, error.status, error.code, str(error), faults=faults)
+    answer = _answer(request, error.status, error.code, str(error), faults=faults)
+    if error.retry_after is not None:
+        answer["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 @api.exception_handler(Http404)

@@ -116,6 +116,7 @@ class BoardRowOut(Schema):
     win_rate: Amount | None
     fees: Amount
     exposure: Amount | None
+    extra_turns: int
     last_outcome: str | None
 
 
@@ -130,10 +131,11 @@ class BoardOut(Schema):
 
 
 class RoundOut(Schema):
-    """One round; ``slot_at`` and ``marked_at`` are market times."""
+    """One round; ``slot_at`` and ``marked_at`` are market times. ``asked_by`` tells who asked for an EXTRA one."""
 
     number: int
     kind: str
+    asked_by: str
     state: str
     slot_at: Instant
     has_data: bool
@@ -330,6 +332,7 @@ class DecisionOut(Schema):
     participant_id: uuid.UUID
     participant: str
     round: int
+    round_kind: str
     slot_at: Instant
     outcome: str
     reason: str

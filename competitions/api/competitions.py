@@ -21,14 +21,18 @@ from competitions.api.answers import (
     CompetitionPage,
     EventOut,
     EventPage,
-    RoundOut,
     RoundPage,
     StatusOut,
 )
 from competitions.api.paging import PageIn, cut
-from competitions.api.shaping import board_out, competition_detail, competition_out, status_out
+from competitions.api.shaping import (
+    board_out,
+    competition_detail,
+    competition_out,
+    round_out,
+    status_out,
+)
 from competitions.api.wire import READ_ERRORS, ApiError
-from competitions.models import Round
 from competitions.models.competitions import CompetitionStatus
 from competitions.selectors.board import board_of
 from competitions.selectors.listings import competitions_page, events_page, rounds_page
@@ -116,15 +120,7 @@ def rounds(request: HttpRequest, competition_id: str, page: Query[PageIn]) -> Ro
     season = get_season(request, competition_id)
     rows, has_more = cut(rounds_page(season, below=page.position, limit=page.limit), page.limit)
     cursor = str(rows[-1].number) if has_more else None
-    return RoundPage(items=[_round_out(row) for row in rows], next_cursor=cursor)
-
-
-def _round_out(row: Round) -> RoundOut:
-    names = [name for name in RoundOut.model_fields if name != "snapshot"]
-    snapshot = row.snapshot.sha256 if row.snapshot else None
-    return RoundOut.model_validate(
-        {**{name: getattr(row, name) for name in names}, "snapshot": snapshot}
-    )
+    return RoundPage(items=[round_out(row) for row in rows], next_cursor=cursor)
 
 
 @router.get(

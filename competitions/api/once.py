@@ -32,7 +32,7 @@ def answer_once(
     key, name = caller_of(request).key, _name(request)
     if key is None or not name:
         return _answer(status, act().model_dump_json())
-    request_hash = sha256_text(f"{request.method} {request.path}\n{request.body.hex()}")
+    request_hash = sha256_text(f"{request.method} {request.get_full_path()}\n{request.body.hex()}")
     if known := _known(key, name, request_hash):
         return known
     try:

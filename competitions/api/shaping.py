@@ -21,12 +21,13 @@ from competitions.api.answers import (
     ParametersOut,
     ParticipantOut,
     PositionOut,
+    RoundOut,
     RulesOut,
     StatusOut,
     TradeOut,
 )
 from competitions.api.paging import cut
-from competitions.models import Competition, Participant, Turn
+from competitions.models import Competition, Participant, Round, Turn
 from competitions.selectors.activity import PositionView, leg_view, turn_view
 from competitions.selectors.board import Board, BoardRow
 from competitions.selectors.facts import facts_of
@@ -136,6 +137,7 @@ def board_row_out(row: BoardRow) -> BoardRowOut:
         win_rate=row.win_rate,
         fees=row.fees,
         exposure=row.exposure,
+        extra_turns=row.extra_turns,
         last_outcome=row.last.outcome if row.last else None,
     )
 
@@ -221,6 +223,7 @@ def decision_out(season: Season, turn: Turn) -> DecisionOut:
         participant_id=view.entrant.id,
         participant=view.entrant.slug,
         round=view.number,
+        round_kind=turn.round.kind,
         slot_at=view.slot_at,
         outcome=view.outcome,
         reason=view.reason,
@@ -248,6 +251,15 @@ def _legs(season: Season, turn: Turn) -> list[LegOut]:
             )
         )
     return found
+
+
+def round_out(row: Round) -> RoundOut:
+    """Return a round; its snapshot must be loaded, if it has one."""
+    names = [name for name in RoundOut.model_fields if name != "snapshot"]
+    snapshot = row.snapshot.sha256 if row.snapshot else None
+    return RoundOut.model_validate(
+        {**{name: getattr(row, name) for name in names}, "snapshot": snapshot}
+    )
 
 
 def close_report_out(report: CloseReport) -> CloseReportOut:

@@ -44,13 +44,25 @@ class FaultOut(Schema):
 
 
 class ApiError(Exception):
-    """An answer other than success: ``code`` is for programs, the message for people; ``where`` is the place of bad input."""
+    """An answer other than success: ``code`` is for programs, the message for people; ``where`` is the place of bad input.
 
-    def __init__(self, status: int, code: str, message: str, *, where: str = "") -> None:
+    ``retry_after`` is in how many seconds asking again makes sense.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        where: str = "",
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.where = where
+        self.retry_after = retry_after
 
 
 # Declared on every operation, beside what it answers when all is well.

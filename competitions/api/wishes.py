@@ -178,3 +178,11 @@ class PauseIn(ActIn):
     """A pause: now, or when the running round has closed."""
 
     after_round: bool = False
+
+
+class InvokeIn(Schema):
+    """Whose participants are to be asked: the competition's id or slug; empty for the only public one that runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    competition_id: Annotated[Text, Field(max_length=80)] = ""
