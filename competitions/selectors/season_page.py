@@ -18,6 +18,7 @@ from competitions.selectors.activity import (
 )
 from competitions.selectors.board import Board, board_of
 from competitions.selectors.chart import Chart, ChartView, chart_version, draw, series_of
+from competitions.selectors.extras import Asker, askers_of
 from competitions.selectors.facts import Facts, facts_of
 from competitions.selectors.market import Prices, closing_marks, prices_of
 from competitions.selectors.seasons import Season, load_season
@@ -68,6 +69,11 @@ class SeasonPage:
     @cached_property
     def feed(self) -> tuple[TurnView, ...]:
         return feed_of(self.season)
+
+    @cached_property
+    def askers(self) -> tuple[Asker, ...]:
+        """Return who asked for extra rounds."""
+        return askers_of(self.season)
 
     @cached_property
     def terms(self) -> Terms:
