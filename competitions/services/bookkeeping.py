@@ -10,6 +10,7 @@ from uuid import UUID
 from trading.domain.denials import Denial, DenialCode
 from trading.domain.state import AccountState, PositionState
 from trading.models import Account, Book, Fill, Order, Position
+from trading.models.orders import OrderSide
 from trading.services.accounts import position_state
 
 
@@ -32,8 +33,12 @@ def denial_text(order: Order) -> str:
 
 def closed_by(fill: Fill) -> Position | None:
     """Return the holding that this fill brought to zero, None when it closed none."""
+    # By the side as well: at one instant of a replay a holding may be closed and the next one opened.
     closed = Position.objects.closed().filter(
-        account_id=fill.account_id, symbol=fill.symbol, closed_at=fill.at
+        account_id=fill.account_id,
+        symbol=fill.symbol,
+        closed_at=fill.at,
+        is_long=fill.side == OrderSide.SELL,
     )
     return closed.order_by("-seq").first()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -28,9 +29,11 @@ from marketdata.models import Blob
 from tests.arenas import SCRIPT, Arena
 from tests.builders import (
     STARTS_AT,
+    Model,
     baselines,
     import_market,
     make_main_season,
+    make_model,
     make_season,
     make_synthetic_feed,
     start_season,
@@ -148,6 +151,34 @@ def test_on_the_wall_clock_it_has_the_market_of_now_and_ends_with_the_next_slot(
     assert round_.snapshot is not None
     assert round_.snapshot.as_of == now
     assert verify_season(walled).problems == []
+
+
+def say(server: SeasonServer, action: str, **fields: Any) -> None:
+    wish = {"action": action, "symbol": "BTCUSDT", **fields}
+    server.say = json.dumps({"summary": action, "instructions": [wish]})
+
+
+@pytest.mark.django_db
+def test_a_position_closed_at_the_same_instant_is_told_once():
+    """On a replay an extra round stands at the instant of the last slot: what it opens did not close what that one closed."""
+    with SeasonServer() as server:
+        roster = [make_model(Model("sayer", "says-a"), server.url)]
+        season = start_season(make_season("season", store_market(120 + 60), roster))
+        say(server, "open_long", margin_fraction="0.1", leverage=2)
+        list(drive(season, rounds=1))
+        say(server, "close")
+        list(drive(season, rounds=1))
+        say(server, "open_long", margin_fraction="0.1", leverage=2)
+        play(ask_for(season))
+
+    kinds = Event.objects.filter(kind__in=["order_filled", "position_closed"]).order_by("seq")
+    assert list(kinds.values_list("payload__round", "kind")) == [
+        (1, "order_filled"),
+        (2, "order_filled"),
+        (2, "position_closed"),
+        (3, "order_filled"),
+    ]
+    assert verify_season(season).problems == []
 
 
 # --- the schedule -------------------------------------------------------------------------------
