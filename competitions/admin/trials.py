@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest
 
 from competitions.models import Trial
 from marketdata.admin_readonly import ReadOnlyAdmin
@@ -26,3 +27,8 @@ class TrialAdmin(ReadOnlyAdmin, admin.ModelAdmin[Trial]):
     ordering = ("-requested_at",)
     raw_id_fields = ("snapshot", "decision")
     show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Trial | None = None) -> bool:
+        """They go with their draft; the calls that were paid for stay."""
+        is_of_draft = obj is not None and not obj.competition.has_started
+        return is_of_draft and admin.ModelAdmin.has_delete_permission(self, request, obj)

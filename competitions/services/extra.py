@@ -86,10 +86,12 @@ def _times(competition: Competition, *, now: datetime) -> tuple[datetime, dateti
 
     A replay stands still between its slots: there the round sees the market of the last one, and nothing later.
     """
+    assert competition.market_at is not None
     deadline_at = now + timedelta(seconds=competition.deadline_seconds)
     if competition.clock == ClockKind.DATA:
-        assert competition.market_at is not None
         return competition.market_at, deadline_at
+    # Whoever waited for the lock has a time that may have passed.
+    now = max(now, competition.market_at)
     if competition.ends_at is not None and now >= competition.ends_at:
         raise ControlError(
             f"{competition.slug} has reached its end, {competition.ends_at:%Y-%m-%d %H:%M} UTC"

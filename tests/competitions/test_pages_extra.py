@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
+from agents.models import Completion
 from competitions.live.render import page_context
 from competitions.models import Competition
 from competitions.selectors.board import board_of
@@ -17,7 +18,8 @@ from competitions.selectors.season_page import season_page
 from competitions.selectors.seasons import load_season
 from competitions.services.driving import drive
 from competitions.services.extra import open_extra_round
-from competitions.services.trials import request_trials
+from competitions.services.trials import request_agent_trial, request_trials, run_trial
+from tests.builders import baselines
 from tests.competitions.played import make_draft, play
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +146,20 @@ def test_trials_can_be_looked_at_in_the_admin(client):
 
     assert all(trial.trial_key in told for trial in trials)
     assert page(client, f"/admin/competitions/trial/{trials[0].pk}/change/").count("_save") == 0
+
+
+def test_a_draft_is_deleted_with_its_trials_and_the_calls_stay(client):
+    draft = make_draft(roster=[])
+    agent = baselines("cash")[0]
+    trial = request_agent_trial(agent, draft, symbols=[], actor="mara", now=timezone.now())
+    run_trial(trial.pk)
+    client.force_login(get_user_model().objects.create_superuser("root"))
+
+    answer = client.post(f"/admin/competitions/competition/{draft.pk}/delete/", {"post": "yes"})
+
+    assert answer.status_code == 302
+    assert not Competition.objects.exists()
+    assert Completion.objects.filter(turn_key=trial.trial_key).exists()
 
 
 def test_a_scheduled_round_s_place_leaves_extra_ones_out():
