@@ -27,6 +27,8 @@ from competitions.services.extra import open_extra_round
 from competitions.services.trials import is_before_rounds, request_trials
 
 router = Router(tags=["internal"], auth=KeyHeader(Scope.CONTROL))
+# Whoever controls seasons, and owners of participants.
+CONCERNED = KeyHeader(Scope.CONTROL, Scope.PARTICIPANT)
 ERRORS = {**WRITE_ERRORS, 429: ErrorOut}
 LISTED = 10
 
@@ -49,17 +51,24 @@ def invoke_all(
 
 @router.post(
     "/trigger-invocation/{participant_id}",
+    auth=CONCERNED,
     response={202: InvocationOut, **ERRORS},
     operation_id="trigger_invocation",
 )
 def invoke_one(request: HttpRequest, participant_id: uuid.UUID) -> HttpResponse:
-    """Ask one participant now."""
+    """Ask one participant now; with the scope PARTICIPANT an own one, on trial."""
+    _check_own(request, Participant.objects.filter(pk=participant_id).first())
     participant = get_participant(request, participant_id)
+    if not caller_of(request).may(Scope.CONTROL) and not is_before_rounds(participant.competition):
+        raise ApiError(
+            403, "SCOPE_MISSING", f"the scope {Scope.CONTROL} is wanted once rounds have begun"
+        )
     return _invoke(request, participant.competition, [participant])
 
 
 @router.get(
     "/trials/{trial_id}",
+    auth=CONCERNED,
     response={200: TrialOut, **READ_ERRORS, 403: ErrorOut},
     operation_id="get_trial",
 )
@@ -72,20 +81,20 @@ def trial(request: HttpRequest, trial_id: uuid.UUID) -> TrialOut:
         .filter(pk=trial_id)
         .first()
     )
-    if row is None or not may_invoke(request, row.competition, row.participant):
+    _check_own(request, row.participant if row else None)
+    if row is None:
         raise ApiError(404, "NO_TRIAL", f"there is no trial {trial_id}")
     return trial_out(trial_view(row))
 
 
-def may_invoke(
-    request: HttpRequest, competition: Competition, participant: Participant | None
-) -> bool:
-    """Tell whether the caller may have the participant asked, and see what came of it.
-
-    The one place of this rule: whoever controls seasons may, for any competition that they see.
-    """
-    key = caller_of(request).key
-    return key is not None and key.grants(Scope.CONTROL)
+def _check_own(request: HttpRequest, participant: Participant | None) -> None:
+    """Refuse whoever neither controls seasons nor owns the participant; of those that are not theirs they learn nothing."""
+    caller = caller_of(request)
+    if caller.may(Scope.CONTROL):
+        return
+    owner = caller.owner
+    if participant is None or owner is None or participant.owner_id != owner.pk:
+        raise ApiError(403, "NOT_YOURS", "only participants of your own may be tried, this is none")
 
 
 def _target(request: HttpRequest, name: str) -> Competition:
@@ -106,10 +115,6 @@ def _target(request: HttpRequest, name: str) -> Competition:
 def _invoke(
     request: HttpRequest, competition: Competition, participants: Sequence[Participant]
 ) -> HttpResponse:
-    for participant in participants:
-        if not may_invoke(request, competition, participant):
-            raise ApiError(403, "NOT_YOURS", f"{participant.name} is not yours to have asked")
-
     def act() -> InvocationOut:
         try:
             if is_before_rounds(competition):

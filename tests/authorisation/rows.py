@@ -7,9 +7,11 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from competitions.models import Competition, Gap
+from agents.models import Agent
+from competitions.models import Competition, Gap, Trial
 from competitions.services.control import pause_competition
 from competitions.services.leases import beat
+from competitions.services.trials import request_agent_trial
 from marketdata.models import FundingRate, Instrument, MarginTier
 
 
@@ -30,5 +32,12 @@ def make_missing_rows(season: Competition) -> None:
         missed_slots=1,
         reason="test",
     )
+    make_trial(season)
     beat("clock", now=now)
     pause_competition(season, actor="test", reason="", after_round=False, now=now)
+
+
+def make_trial(season: Competition) -> Trial:
+    """Make a trial of an agent at a season, which waits to be run."""
+    agent = Agent.objects.baselines().order_by("pk")[0]
+    return request_agent_trial(agent, season, symbols=[], actor="test", now=timezone.now())

@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 
 from arena_site.api import api
-from competitions.models import Competition
+from competitions.models import Competition, Trial
+from tests.authorisation.rows import make_trial
 from tests.authorisation.table import (
     SEASONS,
     TABLE,
@@ -53,6 +54,9 @@ def address_of(path: str, season: Competition | None) -> str:
         "competition_id": season.slug if season else "",
         "participant_id": str(participant.pk) if participant else "",
         "symbol": "BTCUSDT",
+        "trial_id": str(
+            Trial.objects.filter(competition=season).values_list("pk", flat=True).first()
+        ),
     }
     return re.sub(r"\{(\w+)\}", lambda found: fill[found[1]], path)
 
@@ -76,6 +80,8 @@ def test_each_key_is_let_in_where_the_table_says():
     accounts = make_accounts()
     right, wrong_keys = make_keys(accounts)
     seasons = {**make_seasons(), "open": make_open_season()}
+    for season in seasons.values():
+        make_trial(season)
     wrong = []
     for operation, rule in OPERATIONS.items():
         is_season = "_id}" in operation

@@ -7,7 +7,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from competitions.services.access import make_api_key
 from competitions.services.driving import drive
 from competitions.services.rounds import open_due_round
 from competitions.services.verifying import verify_season
+from tests.builders import make_user
 from tests.competitions.played import make_draft, play
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +30,8 @@ def token():
     return key("CONTROL")
 
 
-def key(*scopes):
-    owner = get_user_model().objects.create_user(f"user-{uuid.uuid4().hex[:8]}", is_staff=True)
+def key(*scopes, owner=None):
+    owner = owner or make_user(f"user-{uuid.uuid4().hex[:8]}", "operator")
     return make_api_key("test", owner=owner, scopes=scopes, actor="x", now=timezone.now()).token
 
 
@@ -274,6 +274,29 @@ def test_a_trigger_wants_a_key_that_controls(token):
     assert not Round.objects.filter(kind="EXTRA").exists()
     assert look(f"/trials/{uuid.uuid4()}", "").status_code == 401
     assert look(f"/trials/{uuid.uuid4()}", key("READ")).status_code == 403
+
+
+def test_an_owner_tries_an_own_participant_until_the_first_round_and_no_other():
+    draft, owner = make_draft(), make_user("otto")
+    draft.participants.filter(slug="random").update(owner=owner)
+    token = key("PARTICIPANT", owner=owner)
+    own, other = (f"/trigger-invocation/{seat(draft, slug).pk}" for slug in ("random", "cash"))
+
+    tried = send(own, token=token)
+
+    assert tried.status_code == 202, tried.content
+    (trial,) = tried.json()["trials"]
+    assert look(f"/trials/{trial['id']}", token).status_code == 200
+    assert send(other, token=token).json()["code"] == "NOT_YOURS"
+    assert send("/invoke-participants?competition=small", token=token).status_code == 403
+    others = send(other, token=key("CONTROL")).json()["trials"][0]["id"]
+    assert look(f"/trials/{others}", token).status_code == 403
+    season = control.start_competition(draft, actor="mara", now=timezone.now())
+    list(drive(season, rounds=1))
+    begun = send(own, token=token)
+    assert (begun.status_code, begun.json()["code"]) == (403, "SCOPE_MISSING")
+    assert look(f"/trials/{trial['id']}", token).status_code == 200
+    assert not Round.objects.filter(kind="EXTRA").exists()
 
 
 @pytest.mark.parametrize(
