@@ -53,6 +53,14 @@ MALFORMED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("newest",), "unrecognized arguments: newest"),
         (("--check=yes",), "argument --check: ignored explicit argument 'yes'"),
     ],
+    "try_agent": [
+        ((), "the following arguments are required: agent"),
+        (("nobody",), "there is no agent 'nobody'; there is "),
+        (
+            ("cash", "--competition", "saison"),
+            "there is no competition 'saison'; there is draft, small",
+        ),
+    ],
     "run_competition": [
         ((), "the following arguments are required: slug"),
         (("saison",), "there is no competition 'saison'; there is draft, small"),

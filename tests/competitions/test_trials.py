@@ -390,10 +390,10 @@ def test_an_agent_is_tried_without_taking_part(draft):
     [
         (["nobody"], 2, "there is no agent 'nobody'"),
         (["sayer", "--competition", "none"], 2, "there is no competition 'none'"),
-        (["sayer", "--symbols", "PEPEUSDT"], 2, "asked for PEPEUSDT"),
+        (["sayer", "--symbols", "PEPEUSDT"], 3, "asked for PEPEUSDT"),
     ],
 )
-def test_the_command_ends_with_two_when_nothing_was_asked(draft, arguments, code, words):
+def test_the_command_tells_wrong_use_and_what_could_not_be_asked_apart(draft, arguments, code, words):
     with pytest.raises(CommandError, match=words) as found:
         try_agent(*arguments)
     assert found.value.returncode == code

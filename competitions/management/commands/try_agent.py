@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
-from typing import IO, Any, cast
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from agents.models import Agent
+from competitions.management.chosen import find_competition
 from competitions.models import Competition, Trial
 from competitions.models.trials import TrialOutcome
 from competitions.selectors.trials import TrialView, trial_view
 from competitions.services.trials import request_agent_trial, run_trial
 from marketdata.domain.canonical import canonical_time
+from marketdata.management.base import SHOWN, ArenaCommand, wrong_use
+from marketdata.management.output import table, write_line, write_tables
 
-NO_DECISION, NOT_ASKED = 1, 2
+NO_DECISION, NOT_ASKED = 1, 3
 LISTED = 20
 
 
-class Command(BaseCommand):
+class Command(ArenaCommand):
     help = (
         "Ask an agent once with the real prompt and parameters, and show prompt sizes, answer, decision, and what the rules say to it. "
-        "Nothing is traded; the call is on record. Exit codes: 0 a decision was read, 1 the answer was of no use, 2 nothing was asked."
+        "Nothing is traded; the call is on record."
     )
+    exit_codes = {
+        0: "a decision was read",
+        1: "the answer was of no use: what it was is told",
+        3: "nothing was asked, for example for want of a key",
+        130: "stopped by Ctrl+C: a call that was under way may be paid for, and is not read",
+    }
+    examples = ("try_agent claude", "try_agent claude --competition demo --symbols BTCUSDT --json")
+    has_json = True
+    interrupted = "stopped: a call that was under way may be paid for, and is not read"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("agent", help="the agent's slug, for example claude-sonnet")
@@ -43,7 +52,6 @@ class Command(BaseCommand):
             default="",
             help="show only these of its symbols, separated by commas",
         )
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         trial = request_agent_trial(
@@ -58,32 +66,50 @@ class Command(BaseCommand):
         run_trial(trial.pk)
         view = trial_view(_loaded(trial))
         if options["json"]:
-            self.stdout.write(json.dumps(_plain(view), indent=1, ensure_ascii=False))
+            self.write_json(_plain(view))
         else:
-            console = Console(
-                file=cast("IO[str]", self.stdout), force_terminal=self.stdout.isatty()
-            )
-            _show(view, console)
+            self._show(view)
         _end(view)
+
+    def _show(self, view: TrialView) -> None:
+        row, call = view.row, view.call
+        write_line(
+            self.stdout,
+            f"{row.agent.slug} in {row.competition.slug}: {row.get_outcome_display()}",
+        )
+        if row.reason:
+            write_line(self.stdout, row.reason)
+        if call is not None:
+            sizes = ", ".join(f"{name} {size}" for name, size in _sizes(view).items())
+            write_line(self.stdout, f"prompt characters: {sizes}")
+            write_line(
+                self.stdout,
+                f"{_count(view.attempts, 'try', 'tries')}, {call.latency_ms} ms, "
+                f"tokens in {_figure(call.input_tokens)}, out {_figure(call.output_tokens)}",
+            )
+            for line in (view.answer or "(no text)").splitlines():
+                write_line(self.stdout, line)
+        if row.verdicts:
+            write_tables(self.stdout, [_table(view)])
+            for item in row.verdicts:
+                if item["denial"]:
+                    write_line(self.stdout, f"{item['index']}: {item['denial']}")
 
 
 def _agent(slug: str) -> Agent:
     found = Agent.objects.filter(slug=slug).first()
     if found is None:
         known = ", ".join(Agent.objects.order_by("slug").values_list("slug", flat=True)[:LISTED])
-        raise CommandError(
-            f"there is no agent {slug!r}; there is {known or 'none yet'}", returncode=NOT_ASKED
-        )
+        raise wrong_use(f"there is no agent {slug[:SHOWN]!r}; there is {known or 'none yet'}")
     return found
 
 
 def _competition(slug: str) -> Competition:
-    rows = Competition.objects.order_by("-created_at")
-    found = rows.filter(slug=slug).first() if slug else rows.first()
+    if slug:
+        return find_competition(slug)
+    found = Competition.objects.order_by("-created_at").first()
     if found is None:
-        known = ", ".join(rows.values_list("slug", flat=True)[:LISTED])
-        wanted = f"there is no competition {slug!r}" if slug else "a competition is wanted"
-        raise CommandError(f"{wanted}; there is {known or 'none yet'}", returncode=NOT_ASKED)
+        raise wrong_use("a competition is wanted; there is none yet")
     return found
 
 
@@ -120,45 +146,23 @@ def _sizes(view: TrialView) -> dict[str, int | None]:
     return {name: None if text is None else len(text) for name, text in parts.items()}
 
 
-def _show(view: TrialView, console: Console) -> None:
-    row, call = view.row, view.call
-    console.print(Text(f"{row.agent.slug} in {row.competition.slug}: {row.get_outcome_display()}"))
-    if row.reason:
-        console.print(Text(row.reason))
-    if call is not None:
-        sizes = ", ".join(f"{name} {size}" for name, size in _sizes(view).items())
-        console.print(Text(f"prompt characters: {sizes}"))
-        console.print(
-            Text(
-                f"{_count(view.attempts, 'try', 'tries')}, {call.latency_ms} ms, "
-                f"tokens in {_figure(call.input_tokens)}, out {_figure(call.output_tokens)}"
-            )
-        )
-        # As it came: a model's text is never markup.
-        console.print(Text(view.answer or "(no text)"))
-    if row.verdicts:
-        console.print(_table(view))
-        for item in row.verdicts:
-            if item["denial"]:
-                console.print(Text(f"{item['index']}: {item['denial']}"), soft_wrap=True)
-
-
 def _table(view: TrialView) -> Table:
-    table = Table(title="What the rules say; nothing was traded")
-    for heading in ("", "Action", "Symbol", "Verdict", "Quantity", "Price"):
-        table.add_column(heading)
-    for item in view.verdicts:
-        wish = item["instruction"]
-        cells = (
-            str(item["index"]),
-            str(wish["action"]),
-            str(wish["symbol"]) or "—",
-            str(item["verdict"]),
-            item["quantity"] or "—",
-            item["price"] or "—",
-        )
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
+    return table(
+        "What the rules say; nothing was traded",
+        ("", "Action", "Symbol", "Verdict", "Quantity", "Price"),
+        [
+            (
+                item["index"],
+                item["instruction"]["action"],
+                item["instruction"]["symbol"] or None,
+                item["verdict"],
+                item["quantity"] or None,
+                item["price"] or None,
+            )
+            for item in view.verdicts
+        ],
+        right=("Quantity", "Price"),
+    )
 
 
 def _count(count: int, one: str, many: str) -> str:
