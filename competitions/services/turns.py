@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -45,7 +45,9 @@ from competitions.services.settling import TurnToSettle, settle_turn, settle_wit
 
 logger = logging.getLogger(__name__)
 
-LEASE_GRACE = timedelta(seconds=20)
+# Renewed for as long as the process lives: of one that was killed the turns are free this long after.
+LEASE = timedelta(seconds=15)
+RENEW_SECONDS = 3.0
 STORE, SETTLE = 0, 1
 Result = TypeVar("Result")
 
@@ -118,13 +120,12 @@ def play_turns(round_id: UUID | str, turn_ids: Sequence[UUID | str]) -> None:
 
 def _claim(round_: Round, turn_ids: Sequence[UUID | str], *, now: datetime) -> list[Turn]:
     """Claim those of the turns that nobody holds; a turn whose answer is being settled keeps its state."""
-    lease = max(round_.deadline_at, now) + LEASE_GRACE
     with transaction.atomic():
         # Locked as they are found free, so that of two claimers each turn has one.
         free = Turn.objects.claimable(now).filter(pk__in=turn_ids, round=round_)
         claimed = list(free.select_for_update().order_by("pk").values_list("pk", flat=True))
         turns = Turn.objects.filter(pk__in=claimed)
-        turns.update(lease_until=lease, fence=F("fence") + 1)
+        turns.update(lease_until=now + LEASE, fence=F("fence") + 1)
         turns.filter(state=TurnState.PENDING).update(state=TurnState.ASKED, asked_at=now)
     return list(
         Turn.objects.filter(pk__in=claimed)
@@ -205,6 +206,7 @@ def _job(
 async def _play_all(jobs: list[Job]) -> None:
     lane = WriteLane()
     serving = asyncio.create_task(lane.serve())
+    renewing = asyncio.create_task(_keep_claimed(jobs, lane))
     providers = {job.agent.provider_id: job.agent.provider for job in jobs}
     clients = {
         key: open_client(provider, api_key=api_key_for(provider) or "")
@@ -220,6 +222,7 @@ async def _play_all(jobs: list[Job]) -> None:
         ]
         results = await asyncio.gather(*plays, return_exceptions=True)
     finally:
+        renewing.cancel()
         serving.cancel()
         for client in clients.values():
             await client.aclose()
@@ -227,6 +230,25 @@ async def _play_all(jobs: list[Job]) -> None:
         if isinstance(result, BaseException):
             # The turn stays unsettled; the sweeper takes it up when its lease has passed.
             logger.error("turn failed turn_key=%s", job.turn.turn_key, exc_info=result)
+
+
+async def _keep_claimed(jobs: list[Job], lane: WriteLane) -> None:
+    """Renew the leases of what is still being played until cancelled, so that a model may think for longer than a lease."""
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        try:
+            await lane.run(STORE, partial(_renew, jobs))
+        except DatabaseError:
+            logger.exception("leases not renewed, trying again")
+
+
+def _renew(jobs: list[Job]) -> None:
+    by_fence: dict[int, list[UUID | str]] = {}
+    for job in jobs:
+        by_fence.setdefault(job.turn.fence, []).append(job.turn.turn_id)
+    for fence, turn_ids in by_fence.items():
+        held = Turn.objects.unsettled().filter(pk__in=turn_ids, fence=fence)
+        held.update(lease_until=timezone.now() + LEASE)
 
 
 async def _play_one(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -184,6 +185,52 @@ def test_a_held_turn_is_left_alone_until_its_lease_has_passed(server):
     assert sweeping.sweep(now=timezone.now()).turns == {round_.pk: ids(round_)}
     turns.play_turns(round_.pk, ids(round_))
     assert Turn.objects.get().outcome == "TRADED"
+
+
+@pytest.mark.django_db
+def test_turns_of_a_killed_process_are_free_long_before_a_late_deadline(server):
+    round_ = make_round(server, deadline_seconds=300)
+    claimed(round_)
+    now = timezone.now()
+
+    assert sweeping.sweep(now=now + timedelta(seconds=12)).turns == {}
+    assert sweeping.sweep(now=now + timedelta(seconds=16)).turns == {round_.pk: ids(round_)}
+
+
+@pytest.mark.usefixtures("threads_database")
+def test_a_turn_stays_claimed_while_its_model_thinks_longer_than_a_lease(server, monkeypatch):
+    monkeypatch.setattr(turns, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(turns, "RENEW_SECONDS", 0.2)
+    round_ = make_round(server, Model("slow", "slow-4"))
+    turn_ids = ids(round_)
+
+    def work() -> None:
+        try:
+            turns.play_turns(round_.pk, turn_ids)
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        wait_for(lambda: server.counts["requests"] == 1)
+        for _ in range(10):
+            assert sweeping.sweep(now=timezone.now()).turns == {}
+            assert turns._claim(round_, turn_ids, now=timezone.now()) == []
+            time.sleep(0.2)
+    finally:
+        worker.join(30)
+
+    turn = Turn.objects.get()
+    assert (turn.outcome, turn.fence, turn.lease_until) == ("TRADED", 1, None)
+    assert server.counts["requests"] == Completion.objects.count() == 1
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # Each place where a process can end between the stored answer and the settled turn.
