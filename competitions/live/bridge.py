@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,11 +18,14 @@ logger = logging.getLogger(__name__)
 
 GROUP = "arena.events"
 SEND_SECONDS = 2.0
+# After a push was lost none is tried for so long: a round's events would each wait for a Redis that hangs.
+REST_SECONDS = 2.0
 
 _is_silent: ContextVar[bool] = ContextVar("_is_silent", default=False)
 _server_loop: asyncio.AbstractEventLoop | None = None
 # asyncio itself holds tasks only weakly.
 _tasks: set[asyncio.Task[None]] = set()
+_rest_until = 0.0
 
 
 def bind_server_loop(loop: asyncio.AbstractEventLoop) -> None:
@@ -55,13 +59,13 @@ def announce(slug: str, seq: int) -> None:
     Call it after the commit, from any thread. It never raises and never waits for readers: a lost
     message is made up for by the hub's poll of one second.
     """
-    if _is_silent.get():
+    if _is_silent.get() or time.monotonic() < _rest_until:
         return
     message = {"type": "arena.event", "slug": slug, "seq": seq}
     try:
         _send(message)
-    except Exception:
-        logger.exception("push not sent slug=%s seq=%s", slug, seq)
+    except Exception as error:  # noqa: BLE001 - whatever a layer raises
+        _rest(error)
 
 
 def _send(message: dict[str, Any]) -> None:
@@ -105,4 +109,10 @@ def _keep(task: asyncio.Task[None]) -> None:
 
 def _tell_failure(done: asyncio.Task[None] | Future[None]) -> None:
     if not done.cancelled() and (error := done.exception()) is not None:
-        logger.error("push not sent: %r", error)
+        _rest(error)
+
+
+def _rest(error: BaseException) -> None:
+    global _rest_until  # one process has one way to the layer
+    _rest_until = time.monotonic() + REST_SECONDS
+    logger.warning("push not sent, none for %g s: %r", REST_SECONDS, error)

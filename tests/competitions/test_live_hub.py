@@ -327,16 +327,26 @@ async def test_a_rolled_back_event_is_not_announced(monkeypatch):
     assert len(heard) == 1
 
 
-async def test_announcing_never_raises_into_the_writer(monkeypatch):
+async def test_announcing_never_raises_into_the_writer_and_rests_after_a_loss(monkeypatch):
+    tried: list[int] = []
+
     async def fail(message):
+        tried.append(message["seq"])
         raise ConnectionError("Redis is away")
 
     monkeypatch.setattr(bridge, "_group_send", fail)
+    monkeypatch.setattr(bridge, "_rest_until", 0.0)
+    monkeypatch.setattr(bridge, "REST_SECONDS", 0.3)
     bridge.bind_server_loop(asyncio.get_running_loop())
 
     bridge.announce("small", 1)
-    await sync_to_async(bridge.announce, thread_sensitive=False)("small", 2)
     await asyncio.sleep(0.05)
+    await sync_to_async(bridge.announce, thread_sensitive=False)("small", 2)
+    await asyncio.sleep(0.35)
+    await sync_to_async(bridge.announce, thread_sensitive=False)("small", 3)
+    await asyncio.sleep(0.05)
+
+    assert tried == [1, 3]
 
 
 async def test_without_a_serving_loop_nothing_is_sent_to_the_memory_layer():
