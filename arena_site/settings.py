@@ -131,12 +131,25 @@ else:
 
 CELERY_BROKER_URL = REDIS_URL or "memory://localhost//"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
-    # Longer than any round: a slow turn is not handed out twice.
-    {"visibility_timeout": 12 * 3600, "max_connections": 50}
+    {
+        # Longer than any round: a slow turn is not handed out twice.
+        "visibility_timeout": 12 * 3600,
+        "max_connections": 50,
+        # A Redis that vanished without a word is noticed within eleven seconds.
+        "socket_connect_timeout": 5,
+        "socket_timeout": 10,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+        "retry_on_timeout": True,
+    }
     if REDIS_URL
     else {"polling_interval": 0.05}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Redis may be away for as long as it likes.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# What is running goes on: its rows are there, though its message is gone.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 
 # Users and security -------------------------------------------------------------------------
 

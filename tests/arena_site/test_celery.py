@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from kombu import Connection
+
+from arena_site import broker
 from arena_site.celery import app
 
 
@@ -30,6 +33,13 @@ def test_a_task_that_loses_its_worker_is_given_out_again():
     assert app.conf.task_acks_late is True
     assert app.conf.task_reject_on_worker_lost is True
     assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_a_lost_broker_is_tried_again_for_ever_and_ends_no_worker():
+    assert app.conf.broker_connection_max_retries is None
+    assert app.conf.worker_cancel_long_running_tasks_on_connection_loss is False
+    for address in ("redis://127.0.0.1:9/0", "rediss://127.0.0.1:9/0"):
+        assert Connection(address).get_transport_cls() is broker.Transport
 
 
 def test_only_json_is_accepted():

@@ -53,3 +53,28 @@ def test_a_pickled_task_is_refused_unread(redis_url):
             message.decode()
         message.ack()
         bound.delete()
+
+
+def test_a_message_goes_with_the_connection_that_brought_it(redis_url):
+    from arena_site.broker import Transport
+
+    name = f"test-{uuid.uuid4().hex}"
+    queue = Queue(name, Exchange(name), routing_key=name)
+    with Connection(redis_url) as connection:
+        assert connection.get_transport_cls() is Transport
+        with connection.Producer() as producer:
+            for number in range(2):
+                producer.publish(
+                    {"n": number}, exchange=queue.exchange, routing_key=name, declare=[queue]
+                )
+        channel = connection.channel()
+        bound = queue(channel)
+        first, second = bound.get(), bound.get()
+
+        channel.close()
+        first.ack()
+        second.reject(requeue=True)
+
+        with connection.channel() as other:
+            assert queue(other).get() is None, "neither was given back"
+            queue(other).delete()
