@@ -23,6 +23,9 @@ from competitions.services.turns import play_turns as play
 
 logger = logging.getLogger(__name__)
 
+# The sweeper hands out again what nobody took: after an outage old copies expire, they do not pile up.
+HANDED_OUT_SECONDS = 60
+
 
 @shared_task(acks_late=True, ignore_result=True)
 def open_due_rounds() -> None:
@@ -44,7 +47,7 @@ def open_due_rounds() -> None:
     beat("clock", now=timezone.now())
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task(acks_late=True, ignore_result=True, expires=HANDED_OUT_SECONDS)
 def start_scheduled(competition_id: str) -> None:
     """Start a season whose time has come; asks the feed for its symbols, so not on the clock."""
     competition = Competition.objects.get(pk=competition_id)
@@ -54,7 +57,7 @@ def start_scheduled(competition_id: str) -> None:
         logger.warning("not started slug=%s: %s", competition.slug, error)
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task(acks_late=True, ignore_result=True, expires=HANDED_OUT_SECONDS)
 def start_round(round_id: str) -> None:
     """Capture a round's market and hand out its turns in chunks."""
     turn_ids = prepare_round(round_id, now=timezone.now())
@@ -62,7 +65,7 @@ def start_round(round_id: str) -> None:
         play_turns.delay(round_id, [str(turn_id) for turn_id in chunk])
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task(acks_late=True, ignore_result=True, expires=HANDED_OUT_SECONDS)
 def play_turns(round_id: str, turn_ids: list[str]) -> None:
     """Play some turns of a round."""
     play(round_id, turn_ids)

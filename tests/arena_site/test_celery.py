@@ -5,7 +5,7 @@ from __future__ import annotations
 from kombu import Connection
 
 from arena_site import broker
-from arena_site.celery import app
+from arena_site.celery import SWEEP_SECONDS, app
 
 
 def queue_of(task: str) -> str:
@@ -33,6 +33,14 @@ def test_a_task_that_loses_its_worker_is_given_out_again():
     assert app.conf.task_acks_late is True
     assert app.conf.task_reject_on_worker_lost is True
     assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_work_that_is_handed_out_expires_and_so_cannot_pile_up():
+    app.loader.import_default_modules()
+
+    for name in ("start_scheduled", "start_round", "play_turns"):
+        # Some sweeps long, so that a busy worker gets it before it does.
+        assert 3 * SWEEP_SECONDS <= app.tasks[f"competitions.tasks.{name}"].expires <= 120
 
 
 def test_a_lost_broker_is_tried_again_for_ever_and_ends_no_worker():
