@@ -10,7 +10,7 @@ from kombu.transport import TRANSPORT_ALIASES
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arena_site.settings")
 
 CLOCK_SECONDS = 1.0
-SWEEP_SECONDS = 5.0
+SWEEP_SECONDS = 3.0
 REDIS_TRANSPORT = "arena_site.broker:Transport"
 
 TRANSPORT_ALIASES.update(redis=REDIS_TRANSPORT, rediss=REDIS_TRANSPORT)
