@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
+import yaml
+
+from tests.arenas import ROOT, Arena
+from tests.services.processes import free_port, open_split, read_only, wait_until
 
 pytestmark = pytest.mark.services
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -83,49 +86,62 @@ def test_prepare_makes_season_and_operator_once(split_environment):
     assert second.endswith("Operator operator found\n")
 
 
-CELERY = ("-m", "celery", "-A", "arena_site.celery")
-PROCESSES = (
-    (*CELERY, "worker", "-Q", "turns", "--pool", "threads", "-c", "2", "-n", "turns@%h"),
-    (*CELERY, "worker", "-Q", "clock", "--pool", "threads", "-c", "2", "-n", "clock@%h"),
-    (*CELERY, "beat", "--schedule", "{folder}/beat", "--pidfile", ""),
-    ("manage.py", "feed"),
-)
+def compose_commands(port: int) -> dict[str, tuple[str, ...]]:
+    """Return what docker-compose.yml starts, as arguments of Python; the web process on another port."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    image = re.search(r"^CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert image is not None
+    commands = {}
+    for name in ("web", "worker-turns", "worker-clock", "beat", "feed"):
+        program, *arguments = services[name].get("command") or json.loads(image[1])
+        words = [str(port) if word == "8000" else word for word in arguments]
+        commands[name] = tuple(words if program == "python" else ("-m", program, *words))
+    return commands
 
 
-@pytest.mark.timeout(180)
-def test_a_season_goes_on_in_several_processes(split_environment, tmp_path):
+@pytest.mark.timeout(300)
+def test_the_shipped_commands_play_rounds_with_nothing_to_write_to(
+    split_environment, postgres_url, tmp_path
+):
+    shut = read_only()
+    if not shut:
+        pytest.skip("needs setpriv, and a root that may mount, to make a read-only system")
+    probe = [*shut, sys.executable, "-c", PROBE]
+    environment = {**split_environment, "ARENA_VAR_DIR": "/tmp/arena"}
+    seen = subprocess.run(probe, env=environment, capture_output=True, text=True, check=False)
+    assert seen.stdout == "code read-only, no rights\n", seen.stderr
     run(split_environment, "manage.py", "prepare")
-    output = (tmp_path / "output").open("ab")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *(part.format(folder=tmp_path) for part in command)],
-            cwd=ROOT,
-            env=split_environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        for command in PROCESSES
-    ]
+    port = free_port()
+    arena = Arena(environment, split_environment["DATABASE_URL"])
+
+    with open_split(arena, tmp_path, compose_commands(port), inside=shut) as split:
+        split.start()
+        wait_until(lambda: closed_rounds(arena) >= 2, seconds=120, wanted="two rounds closed")
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+            assert json.load(answer)["ready"] is True
+        for part in ("beat", "clock", "sweeper", "feed"):
+            assert f"{part} gave a sign of life" in run(
+                environment, "manage.py", "arena_health", part
+            )
+        assert split.dead() == []
+
+
+PROBE = """
+import os, pathlib
+for place in (".", "/", "/var"):
     try:
-        wait_for_rounds(split_environment["DATABASE_URL"], processes, wanted=2)
-    except AssertionError as error:
-        raise AssertionError((tmp_path / "output").read_text()[-5000:]) from error
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(30)
-        output.close()
+        (pathlib.Path(place) / "written").touch()
+    except OSError:
+        continue
+    raise SystemExit(f"could write to {place}")
+pathlib.Path("/tmp/written").touch()
+status = pathlib.Path("/proc/self/status").read_text()
+rights = [line.split()[1] for line in status.splitlines() if line.startswith(("CapEff", "CapPrm", "CapBnd"))]
+assert {int(right, 16) for right in rights} == {0}, rights
+assert "HOME" not in os.environ
+print("code read-only, no rights")
+"""
 
 
-def wait_for_rounds(url: str, processes: list[subprocess.Popen[bytes]], *, wanted: int) -> None:
-    deadline = time.monotonic() + 90
-    with psycopg.connect(url, autocommit=True) as connection:
-        while True:
-            query = "SELECT count(*) FROM competitions_round WHERE state = 'CLOSED'"
-            row = connection.execute(query).fetchone()
-            if row is not None and row[0] >= wanted:
-                return
-            assert all(process.poll() is None for process in processes)
-            assert time.monotonic() < deadline, f"{row} rounds closed, wanted {wanted}"
-            time.sleep(0.5)
+def closed_rounds(arena: Arena) -> int:
+    return arena.count("SELECT count(*) FROM competitions_round WHERE state = 'CLOSED'")
