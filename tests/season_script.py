@@ -43,6 +43,37 @@ def extra(options: argparse.Namespace) -> None:
     open_extra_round(season, wanted, actor="test", now=timezone.now())
 
 
+def live(options: argparse.Namespace) -> None:
+    """Make and start a season on the wall clock: the five baselines, and models of the fake server over both protocols in turn."""
+    from competitions.models.competitions import ClockKind
+    from tests.builders import (
+        Model,
+        baselines,
+        make_model,
+        make_season,
+        make_synthetic_feed,
+        start_season,
+    )
+    from trading.domain.rules import FillRule
+
+    models = [
+        Model(f"model-{place}", f"jitter-50-600-{place}", ("anthropic", "openai")[place % 2])
+        for place in range(1, options.models + 1)
+    ]
+    season = make_season(
+        options.slug,
+        make_synthetic_feed(),
+        [*baselines(), *(make_model(model, options.url) for model in models)],
+        clock=ClockKind.WALL,
+        fill_rule=FillRule.ARRIVAL,
+        starts_at=None,
+        interval_seconds=options.interval,
+        deadline_seconds=options.interval,
+        max_rounds=options.rounds,
+    )
+    start_season(season)
+
+
 def facts(options: argparse.Namespace) -> None:
     json.dump(facts_of(options.slug), sys.stdout)
 
@@ -95,6 +126,13 @@ def main() -> None:
     extras.add_argument("slug")
     extras.add_argument("participants", nargs="+")
     extras.set_defaults(work=extra)
+    living = commands.add_parser("live")
+    living.add_argument("slug")
+    living.add_argument("url")
+    living.add_argument("--models", type=int, default=15)
+    living.add_argument("--rounds", type=int, default=50)
+    living.add_argument("--interval", type=int, default=2)
+    living.set_defaults(work=live)
     telling = commands.add_parser("facts")
     telling.add_argument("slug")
     telling.set_defaults(work=facts)
