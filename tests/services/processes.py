@@ -14,8 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.arenas import ROOT, Arena
 
+# For tests that are the same in both laps of .ci/run.
+in_one_lap = pytest.mark.skipif(
+    bool(os.environ.get("DATABASE_URL")),
+    reason="runs in the SQLite lap, on a PostgreSQL database of its own",
+)
 CELERY = ("-m", "celery", "-A", "arena_site.celery")
 QUIET = ("--without-gossip", "--without-mingle", "--loglevel", "INFO")
 

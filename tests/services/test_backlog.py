@@ -8,9 +8,9 @@ import pytest
 from redis import Redis
 
 from tests.arenas import open_arena
-from tests.services.processes import open_redis, open_split, wait_until, worker
+from tests.services.processes import in_one_lap, open_redis, open_split, wait_until, worker
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, in_one_lap]
 
 # Ticks that came too late, ticks that are still good, and copies of turns that were handed out long ago.
 PILE_UP = """

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.arenas import ROOT, Arena
-from tests.services.processes import free_port, open_split, read_only, wait_until
+from tests.services.processes import free_port, in_one_lap, open_split, read_only, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -99,6 +99,7 @@ def compose_commands(port: int) -> dict[str, tuple[str, ...]]:
     return commands
 
 
+@in_one_lap
 @pytest.mark.timeout(300)
 def test_the_shipped_commands_play_rounds_with_nothing_to_write_to(
     split_environment, postgres_url, tmp_path

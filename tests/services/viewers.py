@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from typing import Any
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from tests.services.watching import InThread
+
 PIECE = re.compile(r'<hx-partial hx-target="#([a-z]+)" [^>]*>(.*?)</hx-partial>', re.DOTALL)
-SEQ = re.compile(r'data-seq="(\d+)"')
+SEQ = re.compile(r'id="pulse" hidden data-seq="(\d+)"')
 AGAIN_SECONDS = 0.3
 
 
-class Viewer:
-    """Follows one season at one web process in a thread of its own, from what it has on: a context manager.
+class Viewer(InThread):
+    """Follows one season at one web process and comes back to it from what it has on.
 
     ``visits`` counts the connections that were made.
     """
@@ -27,19 +28,10 @@ class Viewer:
         self.seq = 0
         self._origin = f"http://127.0.0.1:{port}"
         self._address = f"ws://127.0.0.1:{port}/ws/competitions/{slug}/?{query}"
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__()
 
-    def __enter__(self) -> Viewer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._ended.set()
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
+    def run(self) -> None:
+        while not self.ended.is_set():
             try:
                 self._visit()
             except (WebSocketException, OSError, EOFError):
@@ -49,7 +41,7 @@ class Viewer:
         # The web process looks at the origin, as a browser would send it.
         with connect(f"{self._address}{self.seq}", origin=self._origin, open_timeout=20) as socket:
             self.visits += 1
-            while not self._ended.is_set():
+            while not self.ended.is_set():
                 try:
                     frame = socket.recv(timeout=0.5)
                 except TimeoutError:
