@@ -37,6 +37,11 @@ MALFORMED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("--competition",), "argument --competition: expected one argument"),
         (("--xml",), "unrecognized arguments: --xml"),
     ],
+    "arena_health": [
+        ((), "the following arguments are required: part"),
+        (("web",), "argument part: invalid choice: 'web' (choose from "),
+        (("clock", "--seconds", "-1"), "a whole number from 1 to 999999999 is wanted"),
+    ],
     "check_connections": [(("--provider", "x", "y"), "unrecognized arguments: x y")],
     "emergency_close": [
         ((), "one of the arguments --competition --all is required"),

@@ -393,7 +393,9 @@ def test_an_agent_is_tried_without_taking_part(draft):
         (["sayer", "--symbols", "PEPEUSDT"], 3, "asked for PEPEUSDT"),
     ],
 )
-def test_the_command_tells_wrong_use_and_what_could_not_be_asked_apart(draft, arguments, code, words):
+def test_the_command_tells_wrong_use_and_what_could_not_be_asked_apart(
+    draft, arguments, code, words
+):
     with pytest.raises(CommandError, match=words) as found:
         try_agent(*arguments)
     assert found.value.returncode == code
