@@ -112,6 +112,12 @@ def _own_cache(settings: Any) -> None:
     }
 
 
+@pytest.fixture
+def quick_passwords(settings: Any) -> None:
+    """Hash passwords in no time, where the test is not about how."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave recorded data aside unless a directory of it is named."""
     if os.environ.get("ARENA_TEST_DATA"):
