@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.text import slugify
 
+from competitions.admin.live import LiveGuard, proved_where_live
 from competitions.models import (
     AuditEvent,
     Competition,
@@ -199,7 +200,7 @@ def _has_started(obj: Competition | None) -> bool:
 
 
 @admin.register(Competition)
-class CompetitionAdmin(admin.ModelAdmin[Competition]):
+class CompetitionAdmin(LiveGuard):
     form = CompetitionForm
     inlines = (ParticipantInline,)
     list_display = ("name", "status", "feed", "venue", "round_count", "starts_at", "created_at")
@@ -302,10 +303,12 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
             messages.warning(request, f"It cannot start yet: {problem}.")
 
     @admin.action(description="Start", permissions=["change"])
+    @proved_where_live
     def start(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
         self._each(request, queryset, "started", control.start_competition)
 
     @admin.action(description="Let the clock start it at its time", permissions=["change"])
+    @proved_where_live
     def schedule(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
         self._each(request, queryset, "scheduled", control.schedule_competition)
 
@@ -316,10 +319,12 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
         )
 
     @admin.action(description="Resume", permissions=["change"])
+    @proved_where_live
     def resume(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
         self._each(request, queryset, "resumed", control.resume_competition)
 
     @admin.action(description="Stop for good", permissions=["change"])
+    @proved_where_live
     def stop(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
         self._each(request, queryset, "stopped", control.stop_competition, reason="")
 

@@ -10,19 +10,23 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from competitions.models import Competition
+from competitions.reauth import Question, ask_again, open_question
 from competitions.selectors.operations import console_of, run_of
 from competitions.selectors.roles import is_operator
 from competitions.services import control
 from competitions.services.errors import ControlError
+from trading.models.books import Venue
 
 CONFIRMED = {"stop", "emergency-close"}
+# A pause is asked for nothing, with real money least of all: it only ever makes things safer.
+PROVED_WHERE_LIVE = {"start", "resume", "stop"}
 DONE = {
     "start": "was started",
     "pause": "is paused",
@@ -63,15 +67,9 @@ def act(request: HttpRequest, slug: str, act: str) -> HttpResponse:
     if act not in DONE and act not in CONFIRMED:
         raise Http404
     found = get_object_or_404(Competition.objects.select_related("feed", "book"), slug=slug)
-    if request.method != "POST":
-        if act not in CONFIRMED:
-            return HttpResponseRedirect(reverse("ops"))
-        refusal = control.why_not_closed(found) if act == "emergency-close" else ""
-        if refusal:
-            messages.error(request, f"{found.name}: {refusal}")
-            return HttpResponseRedirect(reverse("ops"))
-        run = run_of(found, now=timezone.now())
-        return render(request, "competitions/ops_confirm.html", {"run": run, "act": act})
+    question = _question(request, found, act)
+    if request.method != "POST" or question is not None:
+        return _ask(request, found, act, again=question)
     if act == "emergency-close":
         return _emergency_close(request, found)
     try:
@@ -81,6 +79,34 @@ def act(request: HttpRequest, slug: str, act: str) -> HttpResponse:
     else:
         messages.success(request, f"{found.name} {DONE[act]}.")
     return HttpResponseRedirect(f"{reverse('ops')}#{found.slug}")
+
+
+def _question(request: HttpRequest, found: Competition, act: str) -> Question | None:
+    is_live = found.venue == Venue.BINANCE_LIVE
+    if act == "emergency-close" or (is_live and act in PROVED_WHERE_LIVE):
+        return open_question(request)
+    return None
+
+
+def _ask(
+    request: HttpRequest, found: Competition, act: str, *, again: Question | None
+) -> HttpResponse:
+    is_posted = request.method == "POST"
+    if act not in CONFIRMED:
+        return ask_again(request, again) if is_posted and again else redirect("ops")
+    refusal = control.why_not_closed(found) if act == "emergency-close" else ""
+    if refusal:
+        messages.error(request, f"{found.name}: {refusal}")
+        return redirect("ops")
+    # The confirmation holds the password too, so that an emergency takes one page and one press.
+    context = {
+        "run": run_of(found, now=timezone.now()),
+        "act": act,
+        "again": again,
+        "reason": request.POST.get("reason", ""),
+    }
+    status = 403 if is_posted else 200
+    return render(request, "competitions/ops_confirm.html", context, status=status)
 
 
 def _perform(request: HttpRequest, found: Competition, act: str) -> None:

@@ -12,6 +12,7 @@ from competitions.models.competitions import CompetitionStatus
 from marketdata.admin_readonly import ReadOnlyAdmin
 from tests.builders import baselines, make_instruments, make_synthetic_feed, store_market
 from tests.competitions.played import make_draft, play
+from tests.logins import prove
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +33,7 @@ ALL_WRITTEN_BY_THE_SEASON = (
 @pytest.fixture
 def root(client: Client) -> Client:
     client.force_login(get_user_model().objects.create_superuser("root", "", "x"))
+    prove(client)
     return client
 
 

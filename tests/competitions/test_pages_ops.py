@@ -17,6 +17,7 @@ from competitions.services import control
 from tests.builders import make_user
 from tests.competitions.played import make_draft, play
 from tests.competitions.test_pages_season import text_of
+from tests.logins import prove
 from trading.models import Book, Position
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +28,7 @@ ACTS = ("start", "pause", "pause-after-round", "resume", "stop", "emergency-clos
 @pytest.fixture
 def staff(client: Client) -> Client:
     client.force_login(make_user("mara", "operator"))
+    prove(client)
     return client
 
 
