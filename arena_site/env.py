@@ -26,6 +26,7 @@ ARENA_NAMES = frozenset(
         "ARENA_ENCRYPTION_KEY",
         "ARENA_HTTPS",
         "ARENA_PROXY_COUNT",
+        "ARENA_REQUIRE_TOTP",
         "ARENA_STATIC_ROOT",
         "ARENA_VAR_DIR",
     }

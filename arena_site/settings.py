@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_htmx",
     "csp",
+    "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
@@ -80,9 +82,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "arena_site.login.middleware.SessionAge",
+    "arena_site.login.middleware.SecondFactorGate",
+    # Last, so that it can replace any answer by that of a lockout.
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -160,7 +167,9 @@ LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/ops/"
 LOGOUT_REDIRECT_URL = "/"
 
+# The first one refuses what is locked, before a password is looked at.
 AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
     "arena_site.rights.RoleBackend",
 ]
@@ -178,6 +187,39 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+# Guesses at a password: so many wrong ones under one name from one address, and so many under one
+# name from everywhere, then nothing is looked at for a while.
+AXES_HANDLER = "arena_site.login.attempts.AttemptHandler"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
+AXES_FAILURE_LIMIT = 5
+FAILURE_LIMIT_OF_NAME = 20
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# Guesses during a lockout do not prolong it: a stranger could lock somebody out for good.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "arena_site.login.attempts.client_address"
+AXES_CLIENT_STR_CALLABLE = "arena_site.login.attempts.client_words"
+AXES_LOCKOUT_CALLABLE = "arena_site.login.attempts.locked_out"
+# What is kept of a failed attempt holds no secret.
+AXES_SENSITIVE_PARAMETERS = [
+    "username",
+    "ip_address",
+    "code",
+    "again_password",
+    "again_code",
+    "new_password1",
+    "new_password2",
+    "csrfmiddlewaretoken",
+]
+# The admin shows the attempts in its own way: arena_site.admin.
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+# Second factor: an authenticator app, mandatory for staff if wanted.
+REQUIRE_TOTP = env.flag("ARENA_REQUIRE_TOTP")
+OTP_TOTP_ISSUER = "Arena"
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True
+
 # The arena speaks plain HTTP; with ARENA_HTTPS=1 a proxy in front of it speaks TLS.
 HTTPS = env.flag("ARENA_HTTPS")
 PROXY_COUNT = env.integer("ARENA_PROXY_COUNT", 1 if HTTPS else 0, minimum=0, maximum=10)
@@ -187,6 +229,7 @@ if PROXY_COUNT:
 
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 SESSION_COOKIE_AGE = 12 * 3600
+STAFF_IDLE_SECONDS = 30 * 60
 SESSION_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
@@ -272,6 +315,7 @@ LOGGING = {
         # One line per request and frame is noise.
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "httpcore2": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

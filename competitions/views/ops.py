@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -15,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import HttpResponseClientRedirect
 
 from competitions.models import Competition
 from competitions.reauth import Question, ask_again, open_question
@@ -43,6 +45,9 @@ def operators_only(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         if not request.user.is_authenticated:
+            # A page that asks by itself would swap the login into its middle.
+            if "HX-Request" in request.headers:
+                return HttpResponseClientRedirect(f"{settings.LOGIN_URL}?next={reverse('ops')}")
             return redirect_to_login(request.get_full_path())
         if not is_operator(request.user):
             raise PermissionDenied

@@ -14,9 +14,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def admin_page(browser, live_server):
     """Yield a page that is logged in, and the complaints its console has made."""
-    get_user_model().objects.create_superuser("root", "", "correct horse battery")
     client = Client()
-    client.login(username="root", password="correct horse battery")
+    client.force_login(get_user_model().objects.create_superuser("root", "", "secret"))
     context = browser.new_context(base_url=live_server.url)
     context.add_cookies(
         [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]

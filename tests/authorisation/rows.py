@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+from axes.models import AccessAttempt, AccessLog
 from django.utils import timezone
 
 from agents.models import Agent
@@ -16,7 +17,7 @@ from marketdata.models import FundingRate, Instrument, MarginTier
 
 
 def make_missing_rows(season: Competition) -> None:
-    """Make a margin tier, a funding rate, a gap, a sign of life and an operator's act."""
+    """Make a margin tier, a funding rate, a gap, a sign of life, an operator's act, a login and a wrong one."""
     now = timezone.now()
     MarginTier.objects.create(
         instrument=Instrument.objects.order_by("pk")[0],
@@ -34,6 +35,8 @@ def make_missing_rows(season: Competition) -> None:
     )
     make_trial(season)
     beat("clock", now=now)
+    AccessLog.objects.create(username="viewer")
+    AccessAttempt.objects.create(username="nobody", failures_since_start=1)
     pause_competition(season, actor="test", reason="", after_round=False, now=now)
 
 

@@ -34,6 +34,7 @@ RULES = {
     "record": (set(SEE), set(SEE)),
     "accounts": ({*SEE, *WRITE}, set()),
     "keys": ({*SEE, "add GET", "add POST"}, set()),
+    "logins": (set(SEE), set()),
 }
 
 QUERIES = {

@@ -17,6 +17,7 @@ from tests.authorisation.table import (
     routes,
     undone,
 )
+from tests.logins import prove
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
 
@@ -54,6 +55,7 @@ def test_each_account_is_let_in_where_the_table_says():
                 client = Client()
                 if user is not None:
                     client.force_login(user)
+                    prove(client)
                 with undone():
                     answer = client.generic(method or "GET", address_of(path, season))
                 expected = allows(rule, who, season, of="accounts")

@@ -19,8 +19,11 @@ from tests.logins import (
     add_device,
     code_of,
     make_user,
+    post_login,
     prove,
     show_device,
+    write_session,
+    wrong_code_of,
 )
 from trading.models import Position
 
@@ -116,6 +119,14 @@ def test_a_right_password_counts_for_the_next_five_minutes(staff, season):
     assert "again_password" not in staff.get(CLOSE).content.decode()
 
 
+def test_a_fresh_login_counts(client, mara, season):
+    post_login(client)
+
+    client.post(CLOSE)
+
+    assert is_closed()
+
+
 def test_the_password_of_somebody_else_proves_nothing(staff, season):
     other = make_user("lena", "operator")
     other.set_password("stapled to a tree")
@@ -124,6 +135,40 @@ def test_the_password_of_somebody_else_proves_nothing(staff, season):
     answer = staff.post(CLOSE, {"again_password": "stapled to a tree", "username": "lena"})
 
     assert answer.status_code == 403
+    assert not is_closed()
+
+
+def test_five_wrong_passwords_end_the_session(staff, season):
+    codes = [staff.post(CLOSE, {"again_password": "wrong"}).status_code for _ in range(5)]
+
+    assert codes == [403, 403, 403, 403, 429]
+    assert staff.post(CLOSE, {"again_password": PASSWORD}).status_code == 302
+    assert not is_closed()
+
+
+def test_wrong_codes_are_counted_too(staff, mara, season):
+    device = add_device(mara)
+    show_device(staff, device)
+    fields = {"again_password": PASSWORD, "again_code": wrong_code_of(device)}
+    codes = []
+    for _ in range(5):
+        device.refresh_from_db()
+        device.throttle_reset()
+        codes.append(staff.post(CLOSE, fields).status_code)
+
+    assert codes == [403, 403, 403, 403, 429]
+    assert not is_closed()
+
+
+def test_a_code_that_opened_the_door_does_not_open_the_next(client, mara, season):
+    device = add_device(mara)
+    post_login(client)
+    code = code_of(device)
+    client.post("/login/code/", {"code": code})
+    write_session(client, proved_at=0)
+
+    client.post(CLOSE, {"again_password": PASSWORD, "again_code": code})
+
     assert not is_closed()
 
 
