@@ -54,6 +54,10 @@ MALFORMED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("--yes", "--dry-run"), "argument --dry-run: not allowed with argument --yes"),
         (("small", "--yes"), "unrecognized arguments: small"),
     ],
+    "reset_password": [
+        ((), "the following arguments are required: USERNAME"),
+        (("nobody",), "there is no account 'nobody'; operators are: "),
+    ],
     "rotate_keys": [
         (("newest",), "unrecognized arguments: newest"),
         (("--check=yes",), "argument --check: ignored explicit argument 'yes'"),

@@ -102,7 +102,7 @@ def test_a_name_that_nobody_has_is_told_with_those_that_operators_have(mara):
         reset("maria")
 
     assert str(failed.value) == "there is no account 'maria'; operators are: mara, root"
-    assert failed.value.returncode == 1
+    assert failed.value.returncode == 2
 
 
 def test_it_needs_neither_redis_nor_a_worker(tmp_path):
@@ -116,7 +116,7 @@ def test_it_needs_neither_redis_nor_a_worker(tmp_path):
         helped = arena.manage("reset_password", "--help")
 
     assert (made["username"], len(made["password"])) == ("mara", 16)
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert "there is no account 'nobody'; operators are: mara" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert "Exit codes: 0 done, 1 no such account" in " ".join(helped.split())

@@ -1,27 +1,28 @@
 from __future__ import annotations
 
 import getpass
-import json
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
-from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from arena_site.account import PasswordReset, reset_password
+from marketdata.management.base import SHOWN, ArenaCommand, wrong_use
 
 
-class Command(BaseCommand):
+class Command(ArenaCommand):
     """Give an account a new password and a way back in; needs neither Redis nor Celery."""
 
     help = (
         "Give an account a new random password, which is shown once. Ends all its sessions, lifts "
-        "its lockout and takes its second factor away. Exit codes: 0 done, 1 no such account, "
-        "2 wrong arguments."
+        "its lockout and takes its second factor away."
     )
+    exit_codes = {0: "the account has the password that is shown, and no other"}
+    examples = ("reset_password operator", "reset_password operator --keep-totp --json")
+    has_json = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add whose password, and what of it stays."""
@@ -29,7 +30,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keep-totp", action="store_true", help="logins go on asking for the second factor"
         )
-        parser.add_argument("--json", action="store_true", help="tell it as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Reset, and show the new password this once."""
@@ -39,7 +39,10 @@ class Command(BaseCommand):
             actor=f"{getpass.getuser()} (command)",
             now=timezone.now(),
         )
-        self.stdout.write(json.dumps(asdict(done)) if options["json"] else "\n".join(_told(done)))
+        if options["json"]:
+            self.write_json(asdict(done))
+        else:
+            self.stdout.write("\n".join(_told(done)))
 
 
 def _account(username: str) -> AbstractUser:
@@ -47,8 +50,8 @@ def _account(username: str) -> AbstractUser:
     found = users.filter(username=username).first()
     if found is None:
         known = users.filter(is_staff=True).order_by("username").values_list("username", flat=True)
-        raise CommandError(
-            f"there is no account {username!r}; operators are: {', '.join(known[:20]) or 'none'}"
+        raise wrong_use(
+            f"there is no account {username[:SHOWN]!r}; operators are: {', '.join(known[:20]) or 'none'}"
         )
     return found
 
