@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from competitions.admin import access, seasons, trials
+from competitions.admin import access, competitions, records, roster, trials
 
-__all__ = ["access", "seasons", "trials"]
+__all__ = ["access", "competitions", "records", "roster", "trials"]
