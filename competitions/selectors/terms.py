@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from competitions.domain.contract import Contract
+from competitions.domain.words import CLOCKS, FILL_RULES, MARGIN_MODELS
 from competitions.models import Competition
 from competitions.selectors.seasons import Season
 from competitions.templatetags.arena_format import interval, long_stamp, number, times
 from trading.domain.rules import BookRules
-
-_FILL_RULES = {
-    "arrival": "the first quote after the answer",
-    "snapshot": "the snapshot's quote, for all",
-    "next_bar": "the open of the bar that starts at the slot",
-}
-_CLOCKS = {"WALL": "the wall clock", "DATA": "the clock of the replayed data"}
-_MARGIN_MODELS = {"perpetual": "perpetual futures", "cfd": "contracts for difference"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,7 @@ def _short(contract: Contract, season: Season) -> Iterator[Term]:
         "Round",
         f"every {interval(contract.interval_seconds)}, {contract.deadline_seconds} s deadline",
     )
-    yield Term("Fill", _FILL_RULES.get(contract.rules.fill_rule, contract.rules.fill_rule))
+    yield Term("Fill", FILL_RULES.get(contract.rules.fill_rule, contract.rules.fill_rule))
     yield Term("Fee, taker", _bps(rules.fee_bps_taker))
     yield Term("Slippage", _bps(rules.slippage_bps))
     yield Term("Leverage", f"at most {times(rules.max_leverage)}")
@@ -82,9 +75,9 @@ def _more(contract: Contract) -> Iterator[Term]:
         yield Term("End", long_stamp(contract.ends_at))
     if contract.max_rounds:
         yield Term("Rounds", f"at most {contract.max_rounds:,}")
-    yield Term("Clock", _CLOCKS.get(contract.clock, contract.clock))
+    yield Term("Clock", CLOCKS.get(contract.clock, contract.clock))
     yield Term("Candles shown", f"{contract.candle_count} of {', '.join(contract.timeframes)}")
-    yield Term("Margin model", _MARGIN_MODELS.get(rules.margin_model, rules.margin_model))
+    yield Term("Margin model", MARGIN_MODELS.get(rules.margin_model, rules.margin_model))
     yield Term("Margin buffer", times(rules.margin_buffer))
     yield Term("Adding to a position", "allowed" if rules.allow_pyramiding else "not allowed")
     yield Term(
@@ -114,7 +107,7 @@ def _draft_terms(season: Season) -> Iterator[Term]:
         "Round",
         f"every {interval(competition.interval_seconds)}, {competition.deadline_seconds} s deadline",
     )
-    yield Term("Fill", _FILL_RULES[competition.fill_rule])
+    yield Term("Fill", FILL_RULES[competition.fill_rule])
     yield Term("Fee, taker", _bps(competition.fee_bps_taker))
     yield Term("Slippage", _bps(competition.slippage_bps))
     yield Term("Leverage", f"at most {times(competition.max_leverage)}")

@@ -1,0 +1,21 @@
+"""Codes of a contract as people say them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FILL_RULES: Mapping[str, str] = {
+    "arrival": "the first quote after the answer",
+    "snapshot": "the snapshot's quote, for all",
+    "next_bar": "the open of the bar that starts at the slot",
+}
+CLOCKS: Mapping[str, str] = {"WALL": "the wall clock", "DATA": "the clock of the replayed data"}
+MARGIN_MODELS: Mapping[str, str] = {
+    "perpetual": "perpetual futures",
+    "cfd": "contracts for difference",
+}
+FEED_KINDS: Mapping[str, str] = {
+    "REPLAY": "a replay of stored candles",
+    "SYNTHETIC": "a synthetic market",
+    "BINANCE": "Binance's public prices",
+}
