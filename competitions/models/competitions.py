@@ -167,6 +167,16 @@ class Competition(models.Model):
     allow_pyramiding = models.BooleanField(default=True)
     seed = models.PositiveBigIntegerField(default=1, help_text="Seeds the random baseline.")
 
+    duplicated_from = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="duplicates",
+        help_text="The season whose rules and roster it took over.",
+    )
+
     # Frozen at the start.
     book = models.OneToOneField(
         Book,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,8 @@ from django.db import transaction
 from django.db.models import F
 
 from agents.services import lock_template
-from competitions.domain.contract import contract_hash
+from competitions.domain.agreement import agreed_hash
+from competitions.domain.contract import Contract, contract_hash
 from competitions.models import Competition, Round, Turn
 from competitions.models.competitions import ClockKind, CompetitionStatus, ParticipantState
 from competitions.models.events import EventKind
@@ -20,10 +22,10 @@ from competitions.services.closing import (
     mark_after_close,
     seal_season,
 )
-from competitions.services.errors import ControlError
+from competitions.services.errors import ContractChanged, ControlError
 from competitions.services.events import record_events
 from competitions.services.market import closing_quotes
-from competitions.services.setup import draw_contract, problems_of
+from competitions.services.setup import draw_contract, problems_of, start_moves
 from competitions.services.tape import quote_events
 from trading import services as trading
 from trading.models.books import ActKind, BookState
@@ -31,6 +33,15 @@ from trading.selectors import open_positions
 from trading.services import BookStateError
 
 ENDED = {CompetitionStatus.FINISHED, CompetitionStatus.STOPPED, CompetitionStatus.FAILED}
+# From which states a season can be started, scheduled and so on.
+ALLOWED: Mapping[str, frozenset[CompetitionStatus]] = {
+    "started": frozenset({CompetitionStatus.DRAFT, CompetitionStatus.SCHEDULED}),
+    "scheduled": frozenset({CompetitionStatus.DRAFT}),
+    "paused": frozenset({CompetitionStatus.RUNNING}),
+    "resumed": frozenset({CompetitionStatus.PAUSED}),
+    "stopped": frozenset({CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}),
+    "finished": frozenset({CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +67,33 @@ class CloseReport:
     note: str = ""
 
 
-def start_competition(competition: Competition, *, actor: str, now: datetime) -> Competition:
+def why_not(competition: Competition, word: str) -> str:
+    """Return why its state keeps a season from being ``word``, one of ALLOWED; empty when it may be tried."""
+    allowed = ALLOWED[word]
+    if competition.status in allowed:
+        return ""
+    wanted = " or ".join(sorted(allowed))
+    return f"{competition.slug} cannot be {word}: it is {competition.status}, {wanted} is wanted"
+
+
+def start_competition(
+    competition: Competition, *, actor: str, now: datetime, agreed: str = ""
+) -> Competition:
     """Freeze the contract, open the book with one account each, and let the rounds begin.
+
+    ``agreed`` is the hash of what somebody was shown and confirmed (:func:`agreed_hash`); empty where nobody was asked.
 
     Raises:
         ControlError: If it was started before, or naming every problem that keeps it from starting.
+        ContractChanged: If the contract is another than the one agreed to.
     """
     problems = problems_of(competition)
     if problems:
         raise ControlError("; ".join(problems))
-    contract = draw_contract(competition, now=now)
     with transaction.atomic():
-        locked = Competition.objects.select_for_update().get(pk=competition.pk)
-        if locked.status not in {CompetitionStatus.DRAFT, CompetitionStatus.SCHEDULED}:
-            raise ControlError(f"only a draft can be started, {locked.slug} is {locked.status}")
+        locked = _lock(competition, "started")
+        contract = draw_contract(locked, now=now)
+        _refuse_other(locked, contract, agreed, now=now)
         roster = list(
             locked.participants.select_related("agent__template", "agent__provider").order_by(
                 "ordinal"
@@ -104,11 +128,25 @@ def start_competition(competition: Competition, *, actor: str, now: datetime) ->
     return locked
 
 
-def schedule_competition(competition: Competition, *, actor: str, now: datetime) -> Competition:
+def _refuse_other(
+    competition: Competition, contract: Contract, agreed: str, *, now: datetime
+) -> None:
+    if agreed and agreed != agreed_hash(contract, start_moves=start_moves(competition, now=now)):
+        raise ContractChanged(
+            f"{competition.slug} has another contract now than the one that was confirmed"
+        )
+
+
+def schedule_competition(
+    competition: Competition, *, actor: str, now: datetime, agreed: str = ""
+) -> Competition:
     """Let the clock start a draft at its time; its contract is frozen only then.
+
+    ``agreed`` is as for :func:`start_competition`.
 
     Raises:
         ControlError: Without a start in the future, or naming every problem that would keep it from starting.
+        ContractChanged: If the contract is another than the one agreed to.
     """
     problems = problems_of(competition)
     if (
@@ -120,7 +158,8 @@ def schedule_competition(competition: Competition, *, actor: str, now: datetime)
     if problems:
         raise ControlError("; ".join(problems))
     with transaction.atomic():
-        locked = _lock(competition, {CompetitionStatus.DRAFT}, "scheduled")
+        locked = _lock(competition, "scheduled")
+        _refuse_other(locked, draw_contract(locked, now=now), agreed, now=now)
         locked.status = CompetitionStatus.SCHEDULED
         locked.save(update_fields=["status"])
         record_act("scheduled", locked.slug, actor=actor, now=now)
@@ -147,13 +186,13 @@ def pause_competition(
     """Pause now (unanswered turns are cancelled, no exposure grows any more), or when the running round has closed."""
     if after_round and Round.objects.open().filter(competition=competition).exists():
         with transaction.atomic():
-            locked = _lock(competition, {CompetitionStatus.RUNNING}, "paused")
+            locked = _lock(competition, "paused")
             locked.pause_after_round = True
             locked.save(update_fields=["pause_after_round"])
             record_act("pause after round", locked.slug, actor=actor, now=now, reason=reason)
         return locked
     with transaction.atomic():
-        locked = _lock(competition, {CompetitionStatus.RUNNING}, "paused")
+        locked = _lock(competition, "paused")
         _act(locked, BookState.PAUSED, ActKind.PAUSE, actor=actor, reason=reason, now=now)
         locked.status = CompetitionStatus.PAUSED
         locked.pause_after_round = False
@@ -170,7 +209,7 @@ def pause_competition(
 def resume_competition(competition: Competition, *, actor: str, now: datetime) -> Competition:
     """Let the rounds go on; the slots that passed meanwhile become one gap."""
     with transaction.atomic():
-        locked = _lock(competition, {CompetitionStatus.PAUSED}, "resumed")
+        locked = _lock(competition, "resumed")
         _act(locked, BookState.RUNNING, ActKind.RESUME, actor=actor, reason="", now=now)
         locked.status = CompetitionStatus.RUNNING
         locked.next_due_at = now
@@ -185,9 +224,7 @@ def stop_competition(
 ) -> Competition:
     """End the season here: unanswered turns are cancelled, positions stay valued at the mark."""
     with transaction.atomic():
-        locked = _lock(
-            competition, {CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}, "stopped"
-        )
+        locked = _lock(competition, "stopped")
         _act(locked, BookState.ENDED, ActKind.STOP, actor=actor, reason=reason, now=now)
         cancel_unanswered(locked, reason=f"stopped by {actor}", now=now)
         record_act("stopped", locked.slug, actor=actor, now=now, reason=reason)
@@ -280,9 +317,7 @@ def _close_report(
 def finish_competition(competition: Competition, *, reason: str, now: datetime) -> Competition:
     """End the season as its contract says: by its end or its number of rounds."""
     with transaction.atomic():
-        locked = _lock(
-            competition, {CompetitionStatus.RUNNING, CompetitionStatus.PAUSED}, "finished"
-        )
+        locked = _lock(competition, "finished")
         _act(locked, BookState.ENDED, ActKind.FINISH, actor="system", reason=reason, now=now)
         record_act("finished", locked.slug, actor="system", now=now, reason=reason)
         _end(locked, CompetitionStatus.FINISHED, reason, now=now)
@@ -307,13 +342,11 @@ def cancel_unanswered(competition: Competition, *, reason: str, now: datetime) -
     )
 
 
-def _lock(competition: Competition, allowed: set[CompetitionStatus], word: str) -> Competition:
+def _lock(competition: Competition, word: str) -> Competition:
     locked = Competition.objects.select_for_update().get(pk=competition.pk)
-    if locked.status not in allowed:
-        wanted = " or ".join(sorted(allowed))
-        raise ControlError(
-            f"{locked.slug} cannot be {word}: it is {locked.status}, {wanted} is wanted"
-        )
+    refusal = why_not(locked, word)
+    if refusal:
+        raise ControlError(refusal)
     return locked
 
 

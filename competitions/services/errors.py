@@ -15,6 +15,10 @@ class TooOften(Exception):
         self.retry_after = retry_after
 
 
+class ContractChanged(ControlError):
+    """A start under a contract that is another than the one that was confirmed."""
+
+
 class InvalidWish(Exception):
     """A wish that cannot be meant; ``field`` is where it was said, the message what was found and what is wanted."""
 

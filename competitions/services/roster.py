@@ -62,7 +62,7 @@ def create_competition(wish: CompetitionWish, *, actor: str, now: datetime) -> C
     }
     instruments = _instruments(wish.symbols, wish.asset_classes)
     row = Competition(
-        name=wish.name, slug=wish.slug or _free_slug(wish.name), feed=feed, clock=clock, **chosen
+        name=wish.name, slug=wish.slug or free_slug(wish.name), feed=feed, clock=clock, **chosen
     )
     _refuse_bad_fields(row)
     _refuse_unplayable(row)
@@ -121,7 +121,8 @@ def _instruments(symbols: Sequence[str], asset_classes: Sequence[str]) -> list[I
     return rows
 
 
-def _free_slug(name: str) -> str:
+def free_slug(name: str) -> str:
+    """Return an address for a season of that name which no season has yet."""
     return _unused(
         slugify(name)[:70].strip("-") or "season",
         Competition.objects.values_list("slug", flat=True),

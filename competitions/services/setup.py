@@ -38,11 +38,17 @@ def problems_of(competition: Competition) -> list[str]:
         *market_problems(competition),
     ]
     if not problems:
-        try:
-            rules_of(competition)
-        except ValueError as error:
-            problems.append(str(error))
+        problems += _contract_problems(competition)
     return problems
+
+
+def _contract_problems(competition: Competition) -> Iterator[str]:
+    try:
+        rules_of(competition)
+        if competition.feed.kind == FeedKind.REPLAY:
+            _replay_period(competition, open_feed(competition.feed))
+    except (ValueError, ControlError) as error:
+        yield str(error)
 
 
 def _roster_problems(competition: Competition) -> Iterator[str]:
@@ -181,16 +187,19 @@ def draw_contract(competition: Competition, *, now: datetime) -> Contract:
     )
 
 
-def _period(competition: Competition, *, now: datetime) -> tuple[datetime, datetime | None]:
+def start_moves(competition: Competition, *, now: datetime) -> bool:
+    """Tell whether the first slot is the next one from ``now``, because none was chosen or the chosen one has passed."""
     if competition.clock == ClockKind.WALL:
-        starts_at = competition.starts_at
-        if starts_at is None or starts_at < now:
-            starts_at = first_slot(now, competition.interval_seconds)
-        return starts_at, competition.ends_at
-    if competition.feed.kind != FeedKind.REPLAY:
-        return competition.starts_at or first_slot(
-            now, competition.interval_seconds
-        ), competition.ends_at
+        return competition.starts_at is None or competition.starts_at < now
+    return competition.starts_at is None and competition.feed.kind != FeedKind.REPLAY
+
+
+def _period(competition: Competition, *, now: datetime) -> tuple[datetime, datetime | None]:
+    if start_moves(competition, now=now):
+        return first_slot(now, competition.interval_seconds), competition.ends_at
+    if competition.clock == ClockKind.WALL or competition.feed.kind != FeedKind.REPLAY:
+        assert competition.starts_at is not None
+        return competition.starts_at, competition.ends_at
     return _replay_period(competition, open_feed(competition.feed))
 
 
@@ -201,6 +210,10 @@ def _replay_period(competition: Competition, feed: MarketFeed) -> tuple[datetime
         for symbol in competition.instruments.enabled().values_list("symbol", flat=True)
     ]
     held = [span for span in spans if span is not None]
+    if not held:
+        raise ControlError(
+            f"no candles of {base.value} can be made of what is stored as {competition.feed.source}"
+        )
     first, last = max(span[0] for span in held), min(span[1] for span in held)
     starts_at = competition.starts_at or first_slot(
         first + WARM_UP_BARS * base.delta, competition.interval_seconds
