@@ -142,6 +142,28 @@ def lines_of(contract: Contract, *, start_moves: bool = False) -> tuple[Line, ..
     )
 
 
+def pack(lines: Sequence[Line]) -> str:
+    """Return the lines as one text, which a page carries to the press of its button."""
+    return json.dumps([[line.key, line.section, line.name, line.says] for line in lines])
+
+
+def unpack(text: str) -> tuple[Line, ...]:
+    """Return the lines of a text that came back; none for anything that :func:`pack` does not write."""
+    try:
+        rows = json.loads(text)
+    except ValueError:
+        return ()
+    if not isinstance(rows, list) or not all(_is_packed(row) for row in rows):
+        return ()
+    return tuple(Line(*row) for row in rows)
+
+
+def _is_packed(row: Any) -> bool:
+    if not isinstance(row, list) or len(row) != len(Line.__slots__):
+        return False
+    return all(isinstance(item, str) for item in row) and row[1] in _SECTIONS
+
+
 def differences(before: Sequence[Line], after: Sequence[Line]) -> tuple[Difference, ...]:
     """Return the lines of ``after`` beside those of ``before``, and at the end of each section what is gone."""
     old, new = {line.key: line for line in before}, {line.key: line for line in after}

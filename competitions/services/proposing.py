@@ -15,10 +15,13 @@ from competitions.domain.agreement import (
     agreed_hash,
     differences,
     lines_of,
+    pack,
+    unpack,
 )
 from competitions.domain.contract import Contract
 from competitions.models import Competition
-from competitions.services.errors import ControlError
+from competitions.services import control
+from competitions.services.errors import ContractChanged, ControlError
 from competitions.services.setup import draw_contract, problems_of, start_moves
 from marketdata.feeds import FeedError
 from trading.domain.rules import BookRules, FillRule, MarginModel
@@ -29,7 +32,8 @@ class Proposal:
     """The contract that would be frozen now.
 
     ``problems`` keep it from starting. ``lines`` are its terms beside those of ``beside``, in words; empty when no contract can be
-    drawn. ``agreed`` is the hash that a confirmation carries; ``start_moves`` says that the first slot is no part of it.
+    drawn. A confirmation carries ``agreed``, the hash, and ``shown``, the lines as one text; ``start_moves`` says that the first
+    slot is no part of the hash.
     """
 
     competition: Competition
@@ -38,6 +42,7 @@ class Proposal:
     lines: tuple[Difference, ...]
     agreed: str
     start_moves: bool
+    shown: str = ""
 
     @property
     def can_start(self) -> bool:
@@ -49,21 +54,58 @@ class Proposal:
         return sum(line.change != Change.SAME for line in self.lines)
 
 
-def propose(competition: Competition, *, now: datetime) -> Proposal:
-    """Return what the season would start under at ``now``. Asks the feed which symbols it has; writes nothing."""
+def propose(competition: Competition, *, now: datetime, shown: str = "") -> Proposal:
+    """Return what the season would start under at ``now``. Asks the feed which symbols it has; writes nothing.
+
+    With ``shown``, what a page carried back, it is beside that; otherwise beside the season it was duplicated from, the last one
+    that started with its feed, or the defaults.
+    """
     problems, moves = problems_of(competition), start_moves(competition, now=now)
     contract = _drawn(competition, now=now)
     if contract is None:
         return Proposal(competition, tuple(problems), "", (), "", moves)
-    beside, before = _compared_with(competition, contract)
+    before: Sequence[Line] = unpack(shown) if shown else ()
+    beside = "what you were shown before"
+    if not before:
+        beside, before = _compared_with(competition, contract)
+    lines = lines_of(contract, start_moves=moves)
     return Proposal(
         competition,
         tuple(problems),
         beside,
-        differences(before, lines_of(contract, start_moves=moves)),
+        differences(before, lines),
         agreed_hash(contract, start_moves=moves),
         moves,
+        pack(lines),
     )
+
+
+def start_as_agreed(
+    competition: Competition,
+    *,
+    agreed: str,
+    shown: str,
+    actor: str,
+    now: datetime,
+    at_its_time: bool = False,
+) -> Proposal | None:
+    """Start a season (or let the clock start it) under the contract that was confirmed; None when that is done.
+
+    Nothing is started when nothing was confirmed or the contract is another one by now: then the answer is what there is to
+    confirm, beside what was shown.
+
+    Raises:
+        ControlError: If it cannot be started at all.
+    """
+    act = control.schedule_competition if at_its_time else control.start_competition
+    if agreed:
+        try:
+            act(competition, actor=actor, now=now, agreed=agreed)
+        except ContractChanged:
+            competition.refresh_from_db()
+        else:
+            return None
+    return propose(competition, now=now, shown=shown)
 
 
 def _drawn(competition: Competition, *, now: datetime) -> Contract | None:

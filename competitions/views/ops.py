@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import TypeVar, cast
 
@@ -24,13 +25,13 @@ from competitions.selectors.operations import console_of, run_of
 from competitions.selectors.roles import is_operator
 from competitions.services import control
 from competitions.services.errors import ControlError
+from competitions.services.proposing import Proposal, propose, start_as_agreed
 from trading.models.books import Venue
 
 CONFIRMED = {"stop", "emergency-close"}
 # A pause is asked for nothing, with real money least of all: it only ever makes things safer.
 PROVED_WHERE_LIVE = {"start", "resume", "stop"}
 DONE = {
-    "start": "was started",
     "pause": "is paused",
     "pause-after-round": "pauses when the running round has closed",
     "resume": "goes on",
@@ -69,10 +70,14 @@ def console(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def act(request: HttpRequest, slug: str, act: str) -> HttpResponse:
     """Do one act on a season; what cannot be undone is asked about first."""
-    if act not in DONE and act not in CONFIRMED:
+    if act not in DONE and act not in CONFIRMED and act != "start":
         raise Http404
     found = get_object_or_404(Competition.objects.select_related("feed", "book"), slug=slug)
     question = _question(request, found, act)
+    if act == "start":
+        if request.method == "POST" and question is not None:
+            return ask_again(request, question)
+        return _start(request, found)
     if request.method != "POST" or question is not None:
         return _ask(request, found, act, again=question)
     if act == "emergency-close":
@@ -114,12 +119,39 @@ def _ask(
     return render(request, "competitions/ops_confirm.html", context, status=status)
 
 
+def _start(request: HttpRequest, found: Competition) -> HttpResponse:
+    """Show the contract, and start under the one that was shown."""
+    actor, now = request.user.get_username(), timezone.now()
+    agreed = request.POST.get("agreed", "")
+    try:
+        proposal = _proposed(request, found, agreed, actor=actor, now=now)
+    except ControlError as error:
+        messages.error(request, f"{found.name}: {error}")
+        proposal = None
+    else:
+        if proposal is not None:
+            context = {"proposal": proposal, "has_changed": bool(agreed)}
+            return render(request, "competitions/ops_start.html", context)
+        messages.success(request, f"{found.name} was started.")
+    return HttpResponseRedirect(f"{reverse('ops')}#{found.slug}")
+
+
+def _proposed(
+    request: HttpRequest, found: Competition, agreed: str, *, actor: str, now: datetime
+) -> Proposal | None:
+    refusal = control.why_not(found, "started")
+    if refusal:
+        raise ControlError(refusal)
+    if request.method != "POST":
+        return propose(found, now=now)
+    shown = request.POST.get("shown", "")
+    return start_as_agreed(found, agreed=agreed, shown=shown, actor=actor, now=now)
+
+
 def _perform(request: HttpRequest, found: Competition, act: str) -> None:
     actor, now = request.user.get_username(), timezone.now()
     reason = request.POST.get("reason", "").strip()[:300]
-    if act == "start":
-        control.start_competition(found, actor=actor, now=now)
-    elif act == "resume":
+    if act == "resume":
         control.resume_competition(found, actor=actor, now=now)
     elif act == "stop":
         control.stop_competition(found, actor=actor, reason=reason, now=now)

@@ -305,7 +305,10 @@ def test_what_is_not_possible_now_is_a_conflict_in_words(staff):
 
     assert answer.status_code == 409
     assert answer.json()["code"] == "NOT_POSSIBLE_NOW"
-    assert "only a draft can be started, small is RUNNING" in answer.json()["detail"]
+    assert (
+        "small cannot be started: it is RUNNING, DRAFT or SCHEDULED is wanted"
+        in answer.json()["detail"]
+    )
 
 
 def test_an_emergency_close_leaves_nothing_open_and_says_so(staff):

@@ -207,7 +207,9 @@ def test_the_wall_clock_refuses_rules_that_it_cannot_keep(fields, message):
 def test_a_season_starts_once():
     season = start_season(draft())
 
-    with pytest.raises(ControlError, match="only a draft can be started, season is RUNNING"):
+    with pytest.raises(
+        ControlError, match="season cannot be started: it is RUNNING, DRAFT or SCHEDULED is wanted"
+    ):
         start_season(season)
     assert Book.objects.count() == 1
 

@@ -83,11 +83,32 @@ def test_an_unknown_act_is_not_found(staff):
     assert staff.post("/ops/nobody/pause/").status_code == 404
 
 
-def test_start_runs_a_draft_once(staff):
+START = "/ops/small/start/"
+
+
+def carried(page) -> dict[str, str]:
+    """Return what the page's button sends."""
+    proposal = page.context["proposal"]
+    return {"agreed": proposal.agreed, "shown": proposal.shown}
+
+
+def test_a_start_shows_the_contract_first(staff):
     make_draft()
 
-    first = staff.post("/ops/small/start/", follow=True)
-    second = staff.post("/ops/small/start/", follow=True)
+    page = staff.get(START)
+
+    assert "The contract that will be frozen" in text_of(page)
+    assert "Beside the arena&#x27;s defaults:" in text_of(page)
+    assert page.context["proposal"].agreed in page.content.decode()
+    assert status_of("small") == CompetitionStatus.DRAFT
+
+
+def test_start_runs_a_draft_once(staff):
+    make_draft()
+    agreed = carried(staff.get(START))
+
+    first = staff.post(START, agreed, follow=True)
+    second = staff.post(START, agreed, follow=True)
 
     assert "Small season was started." in text_of(first)
     assert status_of("small") == CompetitionStatus.RUNNING
@@ -95,13 +116,56 @@ def test_start_runs_a_draft_once(staff):
     assert AuditEvent.objects.filter(action="started").count() == 1
 
 
+def test_nothing_is_started_that_was_not_shown(staff):
+    make_draft()
+
+    page = staff.post(START)
+
+    assert page.status_code == 200
+    assert "Nothing was started" not in text_of(page)
+    assert status_of("small") == CompetitionStatus.DRAFT
+
+
+def test_a_contract_that_was_changed_meanwhile_is_shown_again(staff):
+    make_draft()
+    agreed = carried(staff.get(START))
+    Competition.objects.update(max_leverage=3)
+
+    page = staff.post(START, agreed)
+
+    assert status_of("small") == CompetitionStatus.DRAFT
+    assert "Nothing was started." in text_of(page)
+    changed = [line for line in page.context["proposal"].lines if line.change != "same"]
+    assert [(line.name, line.before, line.after) for line in changed] == [
+        ("Leverage", "at most 10x", "at most 3x")
+    ]
+    assert 'data-change="changed"' in page.content.decode()
+    assert "Beside what you were shown before: 1 of" in text_of(page)
+
+    staff.post(START, carried(page))
+    assert status_of("small") == CompetitionStatus.RUNNING
+
+
+@pytest.mark.parametrize("shown", ["", "{", "[1]", '[["a", "b", "c"]]', '[["a", "b", "c", "d"]]'])
+def test_what_a_page_cannot_have_carried_is_taken_for_nothing(staff, shown):
+    make_draft()
+
+    page = staff.post(START, {"agreed": "x", "shown": shown})
+
+    assert "Beside the arena&#x27;s defaults:" in text_of(page)
+    assert status_of("small") == CompetitionStatus.DRAFT
+
+
 def test_a_start_that_cannot_be_says_why(staff):
     draft = make_draft()
     draft.participants.all().delete()
 
-    response = staff.post("/ops/small/start/", follow=True)
+    page = staff.get(START)
 
-    assert "at least one participant, found none" in text_of(response)
+    assert "at least one participant, found none" in text_of(page)
+    assert "Start under this contract" not in text_of(page)
+    refused = staff.post(START, carried(page), follow=True)
+    assert "at least one participant, found none" in text_of(refused)
     assert status_of("small") == CompetitionStatus.DRAFT
 
 
