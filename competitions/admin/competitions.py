@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 
-from competitions.admin.competition_form import CompetitionForm
+from competitions.admin.acts import (
+    ACTS,
+    MOST_AT_ONCE,
+    act_view,
+    has_control_permission,
+    offered,
+    page_of,
+    tell,
+    unasked,
+)
+from competitions.admin.competition_form import FIELDSETS, CompetitionForm, remarks_on
 from competitions.admin.roster import ParticipantInline, has_started
+from competitions.domain.agreement import lines_of
+from competitions.domain.contract import Contract
 from competitions.models import Competition
+from competitions.models.competitions import CompetitionStatus
 from competitions.services import control
 from competitions.services.errors import ControlError
 from competitions.services.setup import problems_of
+from marketdata.admin_choices import CarefulMultipleChoice
+
+Seasons: TypeAlias = QuerySet[Competition]
 
 
 @admin.register(Competition)
@@ -29,75 +46,43 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
     prepopulated_fields = {"slug": ("name",)}
     filter_horizontal = ("instruments",)
     show_full_result_count = False
-    actions = ("start", "schedule", "pause", "resume", "stop")
-    fieldsets = (
-        (None, {"fields": ("name", "slug", "description", "visibility", "max_participants")}),
-        (
-            "Market",
-            {"fields": ("feed", "venue", "instruments", "timeframes", "candle_count")},
-        ),
-        (
-            "Schedule",
-            {
-                "fields": (
-                    "clock",
-                    "starts_at",
-                    "ends_at",
-                    "max_rounds",
-                    "interval_seconds",
-                    "deadline_seconds",
-                    "pace_seconds",
-                )
-            },
-        ),
-        (
-            "Money and limits",
-            {
-                "fields": (
-                    "initial_capital",
-                    "settlement_asset",
-                    "margin_model",
-                    "fill_rule",
-                    "fee_bps_taker",
-                    "fee_bps_maker",
-                    "slippage_bps",
-                    "max_leverage",
-                    "max_position_size_pct",
-                    "max_open_positions",
-                    "max_margin_usage_pct",
-                    "margin_buffer",
-                    "margin_requirement_pct",
-                    "maintenance_margin_pct",
-                    "allow_short",
-                    "allow_pyramiding",
-                    "seed",
-                )
-            },
-        ),
-        (
-            "State",
-            {
-                "fields": (
-                    "status",
-                    "round_count",
-                    "contract_hash",
-                    "season_digest",
-                    "started_at",
-                    "finished_at",
-                    "stop_reason",
-                )
-            },
-        ),
+    actions = (
+        "start",
+        "schedule",
+        "pause",
+        "pause_after_round",
+        "resume",
+        "stop",
+        "emergency_close",
+        "duplicate",
     )
+    fieldsets = FIELDSETS
     readonly_fields = (
         "status",
         "round_count",
+        "duplicated_from",
         "contract_hash",
+        "contract_terms",
         "season_digest",
         "started_at",
         "finished_at",
         "stop_reason",
     )
+
+    @admin.display(description="contract")
+    def contract_terms(self, row: Competition) -> str:
+        """Write the frozen contract in words; before the start the page of the start shows it."""
+        if not row.contract:
+            return "Frozen at the start, which shows it first."
+        lines = lines_of(Contract.from_json(row.contract))
+        told = format_html_join(
+            "",
+            '<tr><td>{}</td><th scope="row">{}</th><td>{}</td></tr>',
+            ((line.section, line.name, line.says) for line in lines),
+        )
+        return format_html(
+            '<div class="scroll"><table class="contract"><tbody>{}</tbody></table></div>', told
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: Competition | None = None) -> bool:
         """A started season is frozen: its page can be looked at, its rules not changed."""
@@ -118,42 +103,113 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
         super().save_related(request, form, formsets, change)
         for problem in problems_of(form.instance):
             messages.warning(request, f"It cannot start yet: {problem}.")
+        for remark in remarks_on(form.instance):
+            messages.info(request, f"Note: {remark}.")
 
-    @admin.action(description="Start", permissions=["change"])
-    def start(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
-        self._each(request, queryset, "started", control.start_competition)
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        careful = {**kwargs, "form_class": CarefulMultipleChoice}
+        return super().formfield_for_manytomany(db_field, request, **careful)
 
-    @admin.action(description="Let the clock start it at its time", permissions=["change"])
-    def schedule(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
-        self._each(request, queryset, "scheduled", control.schedule_competition)
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.act)
+        return [
+            path("act/<slug:act>/", view, name="competitions_competition_act"),
+            *super().get_urls(),
+        ]
 
-    @admin.action(description="Pause now", permissions=["change"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
-        self._each(
-            request, queryset, "paused", control.pause_competition, reason="", after_round=False
-        )
+    def act(self, request: HttpRequest, act: str) -> HttpResponse:
+        return act_view(self, request, act)
 
-    @admin.action(description="Resume", permissions=["change"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
-        self._each(request, queryset, "resumed", control.resume_competition)
+    def has_control_permission(self, request: HttpRequest) -> bool:
+        return has_control_permission(request)
 
-    @admin.action(description="Stop for good", permissions=["change"])
-    def stop(self, request: HttpRequest, queryset: QuerySet[Competition]) -> None:
-        self._each(request, queryset, "stopped", control.stop_competition, reason="")
-
-    def _each(
+    def change_view(
         self,
         request: HttpRequest,
-        queryset: QuerySet[Competition],
-        word: str,
-        service: Callable[..., Competition],
-        **details: object,
-    ) -> None:
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Offer beside the form what can be done to the season in its state."""
+        row = self.get_object(request, object_id)
+        context = self._offers(request, row) if row else {}
+        return super().change_view(
+            request, object_id, form_url, {**context, **(extra_context or {})}
+        )
+
+    def _offers(self, request: HttpRequest, row: Competition) -> dict[str, Any]:
+        may_close = self.has_control_permission(request) and not control.why_not_closed(row)
+        return {
+            "acts": [
+                (act, page_of(act.slug, [row]))
+                for act in offered(row)
+                if self._may(request, act.slug)
+            ],
+            "can_close": may_close,
+            "is_scheduled": row.status == CompetitionStatus.SCHEDULED,
+        }
+
+    def _may(self, request: HttpRequest, act: str) -> bool:
+        if act == "duplicate":
+            return self.has_add_permission(request)
+        return self.has_control_permission(request)
+
+    @admin.action(description="Start (shows the contract first)", permissions=["control"])
+    def start(self, request: HttpRequest, queryset: Seasons) -> HttpResponse | None:
+        return self._ask(request, "start", queryset)
+
+    @admin.action(
+        description="Let the clock start it (shows the contract first)", permissions=["control"]
+    )
+    def schedule(self, request: HttpRequest, queryset: Seasons) -> HttpResponse | None:
+        return self._ask(request, "schedule", queryset)
+
+    @admin.action(description="Pause now", permissions=["control"])
+    def pause(self, request: HttpRequest, queryset: Seasons) -> None:
+        self._each(request, "pause", queryset)
+
+    @admin.action(description="Pause when the running round has closed", permissions=["control"])
+    def pause_after_round(self, request: HttpRequest, queryset: Seasons) -> None:
+        self._each(request, "pause-after-round", queryset)
+
+    @admin.action(description="Resume", permissions=["control"])
+    def resume(self, request: HttpRequest, queryset: Seasons) -> None:
+        self._each(request, "resume", queryset)
+
+    @admin.action(description="Stop for good (asks first)", permissions=["control"])
+    def stop(self, request: HttpRequest, queryset: Seasons) -> HttpResponse | None:
+        return self._ask(request, "stop", queryset)
+
+    @admin.action(description="Emergency close (asks first)", permissions=["control"])
+    def emergency_close(self, request: HttpRequest, queryset: Seasons) -> HttpResponse | None:
+        """Go to the console's page, which asks for the password and reports position by position."""
+        rows = list(queryset[:2])
+        if len(rows) == 1:
+            address = reverse("ops-act", args=[rows[0].slug, "emergency-close"])
+            return HttpResponseRedirect(address)
+        messages.error(
+            request,
+            "Nothing was closed: close one season at a time here, or all at once with manage.py emergency_close --all.",
+        )
+        return None
+
+    @admin.action(description="Duplicate as a new draft", permissions=["add"])
+    def duplicate(self, request: HttpRequest, queryset: Seasons) -> HttpResponse | None:
+        return self._ask(request, "duplicate", queryset)
+
+    def _ask(self, request: HttpRequest, act: str, queryset: Seasons) -> HttpResponse | None:
+        rows = list(queryset[: MOST_AT_ONCE + 1])
+        if len(rows) > MOST_AT_ONCE:
+            messages.error(request, f"At most {MOST_AT_ONCE} seasons at once, please.")
+            return None
+        return HttpResponseRedirect(page_of(act, rows))
+
+    def _each(self, request: HttpRequest, act: str, queryset: Seasons) -> None:
         actor = request.user.get_username()
         for row in queryset.select_related("feed"):
             try:
-                service(row, actor=actor, now=timezone.now(), **details)
+                unasked(act)(row, actor=actor, reason="", now=timezone.now())
             except ControlError as error:
-                messages.error(request, f"{row.name} was not {word}: {error}.")
+                messages.error(request, f"{row.name} was not {ACTS[act].word}: {error}.")
             else:
-                messages.success(request, f"{row.name} was {word}.")
+                tell(self, request, act, row)

@@ -14,9 +14,15 @@ from django.urls import reverse
 from agents.models import Agent
 from marketdata.fields import ExactDecimalField
 from marketdata.models import Feed, Instrument
+from trading.domain.money import MONEY_CAP
 from trading.fields import MoneyField
 from trading.models import Account, Book
 from trading.models.books import Venue
+
+MAX_INTERVAL_SECONDS = 30 * 24 * 3600
+MAX_ROUNDS = 1_000_000
+MAX_PLACES = 1000
+MIN_CAPITAL = Decimal("0.01")
 
 
 class CompetitionStatus(models.TextChoices):
@@ -79,93 +85,183 @@ class Competition(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    slug = models.SlugField(max_length=80, unique=True, help_text="Its address: /c/SLUG/.")
-    name = models.CharField(max_length=120)
-    description = models.TextField(blank=True)
+    slug = models.SlugField(
+        max_length=80,
+        unique=True,
+        help_text="Its address: /c/SLUG/. Small letters, digits and hyphens, for example autumn-2026.",
+    )
+    name = models.CharField(
+        max_length=120, help_text="As pages show it, for example Autumn season. Models are told it."
+    )
+    description = models.TextField(
+        blank=True, help_text="A few sentences for spectators, shown on its page; may be empty."
+    )
     status = models.CharField(
         max_length=10,
         choices=CompetitionStatus.choices,
         default=CompetitionStatus.DRAFT,
         editable=False,
+        help_text="Where the season stands; buttons change it, not this form.",
     )
     visibility = models.CharField(
-        max_length=8, choices=Visibility.choices, default=Visibility.PUBLIC
+        max_length=8,
+        choices=Visibility.choices,
+        default=Visibility.PUBLIC,
+        help_text="Public: listed on the first page. Unlisted: open to whoever has the address. Private: only after signing in. "
+        "A draft is never listed.",
     )
 
-    feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="competitions")
-    clock = models.CharField(max_length=4, choices=ClockKind.choices, default=ClockKind.WALL)
-    venue = models.CharField(max_length=16, choices=Venue.choices, default=Venue.PAPER)
-    instruments = models.ManyToManyField(Instrument, related_name="competitions")
+    feed = models.ForeignKey(
+        Feed,
+        on_delete=models.PROTECT,
+        related_name="competitions",
+        help_text="Where prices come from. A replay needs the data's clock, Binance the wall clock.",
+    )
+    clock = models.CharField(
+        max_length=4,
+        choices=ClockKind.choices,
+        default=ClockKind.WALL,
+        help_text="Whose time the rounds follow: today's, or that of the replayed candles.",
+    )
+    venue = models.CharField(
+        max_length=16,
+        choices=Venue.choices,
+        default=Venue.PAPER,
+        help_text="Where orders go. Paper risks no money.",
+    )
+    instruments = models.ManyToManyField(
+        Instrument,
+        related_name="competitions",
+        help_text="What may be traded, at least one. Only enabled ones count, each must be settled in the asset below.",
+    )
     timeframes = models.JSONField(
         default=list,
         blank=True,
         help_text='Candles shown to agents, for example ["1m", "15m"]; the first is the base.',
     )
     candle_count = models.PositiveSmallIntegerField(
-        default=60, validators=[MinValueValidator(10), MaxValueValidator(250)]
+        default=60,
+        validators=[MinValueValidator(10), MaxValueValidator(250)],
+        help_text="How many candles of each length agents see, 10 to 250. More of them make longer, dearer prompts.",
     )
 
     starts_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="Market time of the first slot; empty for the next slot after the start.",
+        help_text="UTC. When the first round is; empty for the next slot after the start, in a replay for the earliest possible. "
+        "On the data's clock it is a time of the data.",
     )
     ends_at = models.DateTimeField(
-        null=True, blank=True, help_text="Market time; no slot at or after it is played."
+        null=True,
+        blank=True,
+        help_text="UTC. No round at or after it is played; empty for no end, in a replay for the end of the data.",
     )
     max_rounds = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)]
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_ROUNDS)],
+        help_text="The season ends after so many rounds, for example 200; empty for no limit.",
     )
     max_participants = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
-        help_text="How many may register by the API; empty for no limit.",
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_PLACES)],
+        help_text="How many may register by the API; empty for no limit. Those entered below are not limited.",
     )
-    interval_seconds = models.PositiveIntegerField(default=900, validators=[MinValueValidator(1)])
+    interval_seconds = models.PositiveIntegerField(
+        default=900,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL_SECONDS)],
+        help_text="Seconds from one round to the next, for example 900 for a quarter of an hour. Each round asks every model once.",
+    )
     deadline_seconds = models.PositiveIntegerField(
         default=60,
-        validators=[MinValueValidator(1)],
-        help_text="Wall time from the opening of a round to its end.",
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL_SECONDS)],
+        help_text="Seconds that participants have to answer, for example 60; later answers do not trade. On the wall clock at most "
+        "the interval.",
     )
     pace_seconds = ExactDecimalField(
         default=Decimal(0),
-        help_text="DATA clock: wall seconds between rounds; 0 for as fast as it goes.",
+        help_text="Data's clock only: seconds of real time between rounds, for example 2; 0 for as fast as it goes.",
     )
 
-    initial_capital = MoneyField(default=Decimal(10000))
-    settlement_asset = models.CharField(max_length=16, default="USDT")
+    initial_capital = MoneyField(
+        default=Decimal(10000),
+        validators=[MinValueValidator(MIN_CAPITAL), MaxValueValidator(MONEY_CAP)],
+        help_text="What each participant starts with, in the settlement asset, for example 10000; above 0, at most 1,000,000,000.",
+    )
+    settlement_asset = models.CharField(
+        max_length=16,
+        default="USDT",
+        help_text="The currency of all accounts, for example USDT; every instrument must be quoted in it.",
+    )
     margin_model = models.CharField(
-        max_length=10, choices=MarginModel.choices, default=MarginModel.PERPETUAL
+        max_length=10,
+        choices=MarginModel.choices,
+        default=MarginModel.PERPETUAL,
+        help_text="Perpetual futures as on Binance, or contracts for difference with the two percentages below.",
     )
-    fill_rule = models.CharField(max_length=8, choices=FillRule.choices, default=FillRule.ARRIVAL)
+    fill_rule = models.CharField(
+        max_length=8,
+        choices=FillRule.choices,
+        default=FillRule.ARRIVAL,
+        help_text="At which price orders are filled. The first quote after the answer needs the wall clock, the open of the bar needs "
+        "the data's.",
+    )
     fee_bps_taker = ExactDecimalField(
-        default=Decimal(5), help_text="Hundredths of a percent of notional."
+        default=Decimal(5),
+        help_text="Fee of an order that trades at once, in hundredths of a percent of its value: 5 is 0.05 %. 0 to 1000; 0 for none.",
     )
-    fee_bps_maker = ExactDecimalField(default=Decimal(2))
+    fee_bps_maker = ExactDecimalField(
+        default=Decimal(2),
+        help_text="Fee of an order that waited in the book, in hundredths of a percent: 2 is 0.02 %. Negative is a rebate; "
+        "-1000 to 1000.",
+    )
     slippage_bps = ExactDecimalField(
-        default=Decimal(1), help_text="Added to the taker's side of the spread."
+        default=Decimal(1),
+        help_text="How much worse than the quoted price orders are filled, in hundredths of a percent: 1 is 0.01 %. 0 to 1000; "
+        "0 for none.",
     )
     max_leverage = models.PositiveSmallIntegerField(
-        default=10, validators=[MinValueValidator(1), MaxValueValidator(150)]
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(150)],
+        help_text="Highest leverage of a position, 1 to 150: with 10, a position of 1000 takes 100 of margin. An instrument's own limit "
+        "counts where it is lower.",
     )
     max_position_size_pct = ExactDecimalField(
-        default=Decimal(30), help_text="Initial margin of one position, in percent of equity."
+        default=Decimal(30),
+        help_text="Highest margin of one position, in percent of equity, for example 30; above 0, at most 100.",
     )
     max_open_positions = models.PositiveSmallIntegerField(
-        default=6, validators=[MinValueValidator(1)]
+        default=6,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_PLACES)],
+        help_text="How many positions a participant may hold at once, for example 6.",
     )
     max_margin_usage_pct = ExactDecimalField(
-        default=Decimal(80), help_text="Initial margin of all positions, in percent of equity."
+        default=Decimal(80),
+        help_text="Highest margin of all positions together, in percent of equity, for example 80; above 0, at most 100.",
     )
     margin_buffer = ExactDecimalField(
-        default=Decimal(1), help_text="An order must leave room for this many times its margin."
+        default=Decimal(1),
+        help_text="An order must leave room for this many times its margin: 1 for just enough, 1.2 for a fifth to spare.",
     )
-    margin_requirement_pct = ExactDecimalField(default=Decimal(10), help_text="CFD only.")
-    maintenance_margin_pct = ExactDecimalField(default=Decimal(5), help_text="CFD only.")
-    allow_short = models.BooleanField(default=True)
-    allow_pyramiding = models.BooleanField(default=True)
-    seed = models.PositiveBigIntegerField(default=1, help_text="Seeds the random baseline.")
+    margin_requirement_pct = ExactDecimalField(
+        default=Decimal(10),
+        help_text="Contracts for difference only: margin to open, in percent of the position's value; above 0, at most 100.",
+    )
+    maintenance_margin_pct = ExactDecimalField(
+        default=Decimal(5),
+        help_text="Contracts for difference only: below this percentage positions are closed by force; above 0, at most the one to open.",
+    )
+    allow_short = models.BooleanField(
+        default=True, help_text="Whether participants may bet on falling prices."
+    )
+    allow_pyramiding = models.BooleanField(
+        default=True, help_text="Whether participants may add to a position that they hold."
+    )
+    seed = models.PositiveBigIntegerField(
+        default=1,
+        help_text="A whole number that the random baseline draws from: the same number, the same draws.",
+    )
 
     duplicated_from = models.ForeignKey(
         "self",
@@ -187,7 +283,12 @@ class Competition(models.Model):
         related_name="competition",
     )
     contract = models.TextField(blank=True, editable=False, help_text="Canonical JSON.")
-    contract_hash = models.CharField(max_length=64, blank=True, editable=False)
+    contract_hash = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="sha256 of the frozen contract: two seasons with the same hash had the same terms.",
+    )
 
     # Running figures; written under the competition's row lock.
     round_count = models.PositiveIntegerField(
@@ -287,11 +388,21 @@ class Participant(models.Model):
         Competition, on_delete=models.CASCADE, related_name="participants"
     )
     ordinal = models.PositiveSmallIntegerField(
-        validators=[MinValueValidator(1)], help_text="Place in the roster, from 1."
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_PLACES)],
+        help_text="Place in the roster, from 1; empty for the next free one.",
     )
-    slug = models.SlugField(max_length=60)
-    name = models.CharField(max_length=80)
-    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="participants")
+    slug = models.SlugField(
+        max_length=60, help_text="Its address in the season; empty to make it from the name."
+    )
+    name = models.CharField(
+        max_length=80, help_text="As pages show it; empty for the name of the agent."
+    )
+    agent = models.ForeignKey(
+        Agent,
+        on_delete=models.PROTECT,
+        related_name="participants",
+        help_text="Who plays: a model with its prompt, or a baseline.",
+    )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,

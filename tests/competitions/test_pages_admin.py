@@ -206,23 +206,6 @@ def test_a_started_season_cannot_be_changed_or_deleted(root):
     assert Competition.objects.get().name == "Small season"
 
 
-def test_actions_start_and_tell_what_is_wrong(root):
-    good, empty = make_draft("good"), make_draft("empty")
-    empty.participants.all().delete()
-
-    response = root.post(
-        "/admin/competitions/competition/",
-        {"action": "start", "_selected_action": [str(good.pk), str(empty.pk)]},
-        follow=True,
-    )
-
-    body = response.content.decode()
-    assert Competition.objects.get(slug="good").status == CompetitionStatus.RUNNING
-    assert Competition.objects.get(slug="empty").status == CompetitionStatus.DRAFT
-    assert "was started" in body
-    assert "found none" in body
-
-
 def test_seasons_are_not_deleted_in_bulk(root):
     play(rounds=1)
 
