@@ -14,6 +14,7 @@ from django.utils import timezone
 from competitions.models import ApiKey
 from competitions.models.access import Scope
 from competitions.services.access import make_api_key, revoke_api_key, why_not_owner
+from marketdata.admin_choices import CarefulChoices
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):
@@ -44,7 +45,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
+class ApiKeyAdmin(CarefulChoices, admin.ModelAdmin[ApiKey]):
     form = ApiKeyForm
     list_display = ("name", "prefix", "owner", "scopes", "expires_at", "last_used_at", "revoked_at")
     list_select_related = ("owner",)

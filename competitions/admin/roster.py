@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.text import slugify
 
 from competitions.models import Competition, Participant
+from marketdata.admin_choices import CarefulChoices
 from marketdata.admin_readonly import ReadOnlyAdmin
 
 
@@ -18,7 +19,7 @@ class ParticipantForm(forms.ModelForm[Participant]):
 
     class Meta:
         model = Participant
-        fields = ("ordinal", "agent", "name", "slug")
+        fields = ("ordinal", "agent", "name", "slug", "owner")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,12 +80,12 @@ class RosterFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             form.cleaned_data["ordinal"] = form.instance.ordinal = place
 
 
-class ParticipantInline(admin.TabularInline[Participant, Competition]):
+class ParticipantInline(CarefulChoices, admin.TabularInline[Participant, Competition]):
     model = Participant
     form = ParticipantForm
     formset = RosterFormSet
     extra = 3
-    autocomplete_fields = ("agent",)
+    autocomplete_fields = ("agent", "owner")
 
     def has_add_permission(self, request: HttpRequest, obj: Competition | None = None) -> bool:
         return not has_started(obj) and super().has_add_permission(request, obj)
