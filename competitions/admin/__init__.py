@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from competitions.admin import access, competitions, records, roster, trials
+from competitions.admin import access, competitions, records, roster, trials, users
 
-__all__ = ["access", "competitions", "records", "roster", "trials"]
+__all__ = ["access", "competitions", "records", "roster", "trials", "users"]

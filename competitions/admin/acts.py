@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from competitions.models import Competition
+from competitions.models.roles import CONTROL
 from competitions.selectors.operations import Run, run_of
 from competitions.services import control
 from competitions.services.duplicating import duplicate_season
@@ -115,7 +116,7 @@ class Asked:
 
 def has_control_permission(request: HttpRequest) -> bool:
     """Tell whether the user may start, pause, resume and stop seasons."""
-    return request.user.has_perm("competitions.control_competition")
+    return request.user.has_perm(CONTROL)
 
 
 def page_of(act: str, rows: Iterable[Competition]) -> str:

@@ -18,13 +18,18 @@ def role_of(user: Asker) -> Role | None:
     """
     if user is None or not user.is_active or not isinstance(user, User):
         return None
-    if user.is_superuser:
-        return Role.ADMINISTRATOR
     if not hasattr(user, _KEPT_AS):
-        held = set(user.groups.values_list("name", flat=True))
-        setattr(user, _KEPT_AS, next((role for role in reversed(Role) if role in held), None))
+        setattr(user, _KEPT_AS, held_role(user))
     kept: Role | None = getattr(user, _KEPT_AS)
     return kept
+
+
+def held_role(user: User) -> Role | None:
+    """Return the role that the account was given, though it may be deactivated. Queries unless groups were prefetched."""
+    if user.is_superuser:
+        return Role.ADMINISTRATOR
+    held = {group.name for group in user.groups.all()}
+    return next((role for role in reversed(Role) if role in held), None)
 
 
 def is_operator(user: Asker) -> bool:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from competitions.models.roles import Role
-from competitions.selectors.roles import STAFF, role_of
+from competitions.selectors.roles import STAFF, held_role, role_of
 from competitions.services.audit import record_act
 from competitions.services.errors import ControlError
 
@@ -46,6 +46,40 @@ def give_role(user: User, role: Role | None, *, actor: str, now: datetime) -> Us
             before=former or "none",
         )
     return User.objects.get(pk=user.pk)
+
+
+@transaction.atomic
+def set_active(user: User, *, is_active: bool, actor: str, now: datetime) -> User:
+    """Let the account sign in, or shut it out together with its keys.
+
+    Raises:
+        ControlError: If nobody would be left who may set things up.
+    """
+    _lock_administrators_and(user)
+    locked = User.objects.get(pk=user.pk)
+    if locked.is_active == is_active:
+        return locked
+    if not is_active and held_role(locked) == Role.ADMINISTRATOR:
+        _keep_an_administrator(locked)
+    locked.is_active = is_active
+    locked.save(update_fields=["is_active"])
+    act = "account opened" if is_active else "account closed"
+    record_act(act, locked.get_username(), actor=actor, now=now)
+    return locked
+
+
+@transaction.atomic
+def remove_account(user: User, *, actor: str, now: datetime) -> None:
+    """Delete the account with its keys; what it did stays in the audit log under its name.
+
+    Raises:
+        ControlError: If nobody would be left who may set things up.
+    """
+    _lock_administrators_and(user)
+    if held_role(user) == Role.ADMINISTRATOR:
+        _keep_an_administrator(user)
+    record_act("account removed", user.get_username(), actor=actor, now=now)
+    user.delete()
 
 
 def _lock_administrators_and(user: User) -> None:

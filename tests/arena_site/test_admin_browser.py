@@ -49,7 +49,7 @@ def test_no_admin_page_breaks_the_policy(admin_page):
 def test_the_admins_own_scripts_run(admin_page):
     page, complaints = admin_page
 
-    page.goto(reverse("admin:auth_group_add"))
+    page.goto(reverse("admin:competitions_competition_add"))
 
     # The two-column chooser is built by a script.
     page.wait_for_selector(".selector-available input")

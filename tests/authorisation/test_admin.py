@@ -107,7 +107,13 @@ def expectation(rule: str, who: str, step: str) -> int:
 def test_each_account_is_let_in_at_the_other_pages_where_the_table_says():
     accounts = make_accounts()
     make_seasons()
-    fill = {"app_label": "agents", "content_type_id": "1", "object_id": "1", "id": "1"}
+    fill = {
+        "app_label": "agents",
+        "content_type_id": "1",
+        "object_id": "1",
+        "id": "1",
+        "act": "start",
+    }
     wrong = []
     for route, rule in PAGES.items():
         path = "/admin/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: fill[found[1]], route)
