@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from competitions.models import Competition
 from competitions.models.competitions import ClockKind, FillRule
-from competitions.services.setup import CLOCKS
+from competitions.selectors.readiness import CLOCKS
 from marketdata.domain.facts import Timeframe
 from marketdata.feeds import FeedError, open_feed
 from marketdata.models import Instrument

@@ -102,12 +102,17 @@ def console_of(*, now: datetime) -> Console:
         runs=tuple(run for run in runs if run.status in LIVE_STATES),
         ready=tuple(run for run in runs if run.is_ready),
         leftover=tuple(run for run in runs if run.competition.is_over and run.positions),
-        tiles=(*_beats(now=now), _queue(now=now), *_feeds(now=now)),
+        tiles=tiles_of(now=now),
         keys=tuple(_keys()),
         audit=tuple(AuditEvent.objects.order_by("-seq")[:AUDIT_LENGTH]),
         audit_count=AuditEvent.objects.count(),
         now=now,
     )
+
+
+def tiles_of(*, now: datetime) -> tuple[Tile, ...]:
+    """Return the health of every part; three queries."""
+    return (*_beats(now=now), _queue(now=now), *_feeds(now=now))
 
 
 def run_of(competition: Competition, *, now: datetime) -> Run:

@@ -9,7 +9,14 @@ from agents.models import PromptTemplate
 from competitions.domain.contract import Contract, RosterEntry
 from competitions.domain.slots import first_slot
 from competitions.models import Competition, Participant
-from competitions.models.competitions import ClockKind, FillRule
+from competitions.models.competitions import ClockKind
+from competitions.selectors.readiness import (
+    NO_INSTRUMENT,
+    NO_PARTICIPANT,
+    disabled_agent,
+    schedule_problems,
+    venue_problems,
+)
 from competitions.services.errors import ControlError
 from marketdata.domain.canonical import digest_of
 from marketdata.domain.facts import Timeframe
@@ -17,14 +24,8 @@ from marketdata.feeds import FeedError, MarketFeed, open_feed
 from marketdata.models.feeds import FeedKind
 from trading.domain.rules import BookRules, MarginModel
 from trading.domain.rules import FillRule as FillRuleCode
-from trading.models.books import Venue
 
 WARM_UP_BARS = 250
-CLOCKS = {
-    FeedKind.REPLAY: {ClockKind.DATA},
-    FeedKind.BINANCE: {ClockKind.WALL},
-    FeedKind.SYNTHETIC: {ClockKind.WALL, ClockKind.DATA},
-}
 
 
 def problems_of(competition: Competition) -> list[str]:
@@ -34,7 +35,7 @@ def problems_of(competition: Competition) -> list[str]:
     """
     problems = [
         *_roster_problems(competition),
-        *_schedule_problems(competition),
+        *schedule_problems(competition),
         *market_problems(competition),
     ]
     if not problems:
@@ -54,29 +55,10 @@ def _contract_problems(competition: Competition) -> Iterator[str]:
 def _roster_problems(competition: Competition) -> Iterator[str]:
     roster = list(competition.participants.select_related("agent"))
     if not roster:
-        yield "a competition needs at least one participant, found none"
+        yield NO_PARTICIPANT
     for participant in roster:
         if not participant.agent.is_enabled:
-            yield f"{participant.name} uses the agent {participant.agent.slug}, which is disabled"
-
-
-def _schedule_problems(competition: Competition) -> Iterator[str]:
-    if (
-        competition.starts_at
-        and competition.ends_at
-        and competition.ends_at <= competition.starts_at
-    ):
-        yield f"the end must be after the start, was {competition.ends_at:%Y-%m-%d %H:%M} with a start of {competition.starts_at:%Y-%m-%d %H:%M} UTC"
-    clocks = CLOCKS[FeedKind(competition.feed.kind)]
-    if ClockKind(competition.clock) not in clocks:
-        yield f"a {competition.feed.kind} feed runs on the {' or '.join(sorted(clocks))} clock, was {competition.clock}"
-    if competition.clock == ClockKind.WALL:
-        if competition.fill_rule == FillRule.NEXT_BAR:
-            yield "the fill rule next_bar needs the data's clock: on the wall clock the next bar is not known yet; use arrival or snapshot"
-        if competition.deadline_seconds > competition.interval_seconds:
-            yield f"the deadline must not be longer than the interval ({competition.interval_seconds} s), was {competition.deadline_seconds} s"
-    elif competition.fill_rule == FillRule.ARRIVAL:
-        yield "the fill rule arrival needs the wall clock; a replay fills by snapshot or next_bar"
+            yield disabled_agent(participant)
 
 
 def market_problems(competition: Competition) -> Iterator[str]:
@@ -91,9 +73,8 @@ def market_problems(competition: Competition) -> Iterator[str]:
         return
     symbols = list(competition.instruments.enabled().values_list("symbol", flat=True))
     if not symbols:
-        yield "at least one enabled instrument is wanted, found none"
-    if competition.venue != Venue.PAPER:
-        yield f"the venue {competition.venue} cannot be armed yet; paper is the one that can"
+        yield NO_INSTRUMENT
+    yield from venue_problems(competition)
     yield from _missing_symbols(competition, symbols)
 
 
