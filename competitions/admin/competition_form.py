@@ -12,6 +12,7 @@ from django.utils import timezone
 from competitions.models import Competition
 from competitions.models.competitions import ClockKind, FillRule
 from competitions.selectors.readiness import CLOCKS
+from marketdata.domain.canonical import canonical_decimal
 from marketdata.domain.facts import Timeframe
 from marketdata.feeds import FeedError, open_feed
 from marketdata.models import Instrument
@@ -131,6 +132,13 @@ class CompetitionForm(forms.ModelForm[Competition]):
         "its warm-up.",
         error_messages={"required": "at least one timeframe is wanted, found none"},
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Stored to eight decimals, read without them.
+        capital = self.initial.get("initial_capital")
+        if isinstance(capital, Decimal):
+            self.initial["initial_capital"] = canonical_decimal(capital)
 
     def clean_timeframes(self) -> list[str]:
         """Keep the order of a season that was set up by program: its first timeframe is the base."""

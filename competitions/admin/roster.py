@@ -85,6 +85,7 @@ class ParticipantInline(CarefulChoices, admin.TabularInline[Participant, Competi
     form = ParticipantForm
     formset = RosterFormSet
     extra = 3
+    ordering = ("ordinal",)
     autocomplete_fields = ("agent", "owner")
 
     def has_add_permission(self, request: HttpRequest, obj: Competition | None = None) -> bool:

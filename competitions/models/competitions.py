@@ -140,6 +140,7 @@ class Competition(models.Model):
         help_text='Candles shown to agents, for example ["1m", "15m"]; the first is the base.',
     )
     candle_count = models.PositiveSmallIntegerField(
+        "candles of each length",
         default=60,
         validators=[MinValueValidator(10), MaxValueValidator(250)],
         help_text="How many candles of each length agents see, 10 to 250. More of them make longer, dearer prompts.",
@@ -169,17 +170,20 @@ class Competition(models.Model):
         help_text="How many may register by the API; empty for no limit. Those entered below are not limited.",
     )
     interval_seconds = models.PositiveIntegerField(
+        "interval (seconds)",
         default=900,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL_SECONDS)],
         help_text="Seconds from one round to the next, for example 900 for a quarter of an hour. Each round asks every model once.",
     )
     deadline_seconds = models.PositiveIntegerField(
+        "deadline (seconds)",
         default=60,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_INTERVAL_SECONDS)],
         help_text="Seconds that participants have to answer, for example 60; later answers do not trade. On the wall clock at most "
         "the interval.",
     )
     pace_seconds = ExactDecimalField(
+        "pace (seconds)",
         default=Decimal(0),
         help_text="Data's clock only: seconds of real time between rounds, for example 2; 0 for as fast as it goes.",
     )
@@ -208,26 +212,31 @@ class Competition(models.Model):
         "the data's.",
     )
     fee_bps_taker = ExactDecimalField(
+        "taker fee (bps)",
         default=Decimal(5),
         help_text="Fee of an order that trades at once, in hundredths of a percent of its value: 5 is 0.05 %. 0 to 1000; 0 for none.",
     )
     fee_bps_maker = ExactDecimalField(
+        "maker fee (bps)",
         default=Decimal(2),
         help_text="Fee of an order that waited in the book, in hundredths of a percent: 2 is 0.02 %. Negative is a rebate; "
         "-1000 to 1000.",
     )
     slippage_bps = ExactDecimalField(
+        "slippage (bps)",
         default=Decimal(1),
         help_text="How much worse than the quoted price orders are filled, in hundredths of a percent: 1 is 0.01 %. 0 to 1000; "
         "0 for none.",
     )
     max_leverage = models.PositiveSmallIntegerField(
+        "highest leverage",
         default=10,
         validators=[MinValueValidator(1), MaxValueValidator(150)],
         help_text="Highest leverage of a position, 1 to 150: with 10, a position of 1000 takes 100 of margin. An instrument's own limit "
         "counts where it is lower.",
     )
     max_position_size_pct = ExactDecimalField(
+        "largest position (% of equity)",
         default=Decimal(30),
         help_text="Highest margin of one position, in percent of equity, for example 30; above 0, at most 100.",
     )
@@ -237,6 +246,7 @@ class Competition(models.Model):
         help_text="How many positions a participant may hold at once, for example 6.",
     )
     max_margin_usage_pct = ExactDecimalField(
+        "largest margin in use (% of equity)",
         default=Decimal(80),
         help_text="Highest margin of all positions together, in percent of equity, for example 80; above 0, at most 100.",
     )
@@ -245,18 +255,24 @@ class Competition(models.Model):
         help_text="An order must leave room for this many times its margin: 1 for just enough, 1.2 for a fifth to spare.",
     )
     margin_requirement_pct = ExactDecimalField(
+        "margin to open (%, CFD)",
         default=Decimal(10),
         help_text="Contracts for difference only: margin to open, in percent of the position's value; above 0, at most 100.",
     )
     maintenance_margin_pct = ExactDecimalField(
+        "margin to keep (%, CFD)",
         default=Decimal(5),
         help_text="Contracts for difference only: below this percentage positions are closed by force; above 0, at most the one to open.",
     )
     allow_short = models.BooleanField(
-        default=True, help_text="Whether participants may bet on falling prices."
+        "short positions allowed",
+        default=True,
+        help_text="Whether participants may bet on falling prices.",
     )
     allow_pyramiding = models.BooleanField(
-        default=True, help_text="Whether participants may add to a position that they hold."
+        "adding to positions allowed",
+        default=True,
+        help_text="Whether participants may add to a position that they hold.",
     )
     seed = models.PositiveBigIntegerField(
         default=1,
