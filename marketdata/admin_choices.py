@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -16,10 +17,20 @@ def _is_key(value: Any) -> bool:
 
 
 class CarefulSelect(AutocompleteSelect):
-    """Shows a refused form again though what was sent is no key: Django's own looks it up and fails."""
+    """Shows a refused form again though what was sent is no key: Django's own looks it up and fails.
+
+    ``known`` are names of rows by key, as text; those are not looked up again.
+    """
+
+    known: Mapping[str, str] = {}
 
     def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
-        return super().optgroups(name, [key for key in value if _is_key(key)], attrs)
+        keys = [str(key) for key in value if _is_key(key)]
+        if not keys or any(key not in self.known for key in keys):
+            return super().optgroups(name, keys, attrs)
+        chosen = [self.create_option(name, key, self.known[key], True, 0) for key in keys]
+        empty = [] if self.is_required else [self.create_option(name, "", "", False, 0)]
+        return [(None, [*empty, *chosen], 0)]
 
 
 class CarefulMultipleChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import slugify
 
@@ -25,6 +26,16 @@ class ParticipantForm(forms.ModelForm[Participant]):
         super().__init__(*args, **kwargs)
         for name in ("ordinal", "name", "slug"):
             self.fields[name].required = False
+        if self.instance.agent_id:
+            self._know("agent", self.instance.agent)
+        if self.instance.owner_id:
+            self._know("owner", self.instance.owner)
+
+    def _know(self, name: str, row: Any) -> None:
+        """Let the field show the row without asking for it: a roster may be long."""
+        widget: Any = self.fields[name].widget
+        # With its buttons around it, and without.
+        getattr(widget, "widget", widget).known = {str(row.pk): str(row)}
 
     def clean(self) -> dict[str, Any]:
         """Fill in what the agent tells."""
@@ -87,6 +98,9 @@ class ParticipantInline(CarefulChoices, admin.TabularInline[Participant, Competi
     extra = 3
     ordering = ("ordinal",)
     autocomplete_fields = ("agent", "owner")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Participant]:
+        return super().get_queryset(request).select_related("agent", "owner")
 
     def has_add_permission(self, request: HttpRequest, obj: Competition | None = None) -> bool:
         return not has_started(obj) and super().has_add_permission(request, obj)
