@@ -13,6 +13,7 @@ from agents.admin.forms import DEFAULTS_PERMISSIONS, JsonObjectField
 from agents.models import Agent
 from agents.providers import effective_parameters, problems_of_parameters
 from agents.services import ensure_defaults
+from marketdata.admin_choices import CarefulChoices
 from marketdata.admin_defaults import ShippedDefaults
 
 
@@ -47,7 +48,7 @@ class AgentForm(forms.ModelForm[Agent]):
 
 
 @admin.register(Agent)
-class AgentAdmin(ShippedDefaults, admin.ModelAdmin[Agent]):
+class AgentAdmin(CarefulChoices, ShippedDefaults, admin.ModelAdmin[Agent]):
     form = AgentForm
     defaults_label = "Add the shipped providers, template and agents"
     defaults_permissions = DEFAULTS_PERMISSIONS

@@ -55,9 +55,11 @@ class ApiKeyAdmin(CarefulChoices, admin.ModelAdmin[ApiKey]):
     show_full_result_count = False
     readonly_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         wanted = ("name", "owner", "scopes", "expires_at")
-        return (*wanted, *self.readonly_fields) if obj else wanted
+        fields = (*wanted, *self.readonly_fields) if obj else wanted
+        said = "A key lets a program use the JSON API in its owner's name. It is shown once, on the next page."
+        return ((None, {"fields": fields, "description": said}),)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A key is never changed; the list needs the permission for its action."""

@@ -16,11 +16,13 @@ from django.utils import timezone
 
 from competitions.models import Competition
 from competitions.models.roles import CONTROL
+from competitions.reauth import ask_again, open_question
 from competitions.selectors.operations import Run, run_of
 from competitions.services import control
 from competitions.services.duplicating import duplicate_season
 from competitions.services.errors import ControlError, InvalidWish
 from competitions.services.proposing import Proposal, propose, start_as_agreed
+from trading.models.books import Venue
 
 CHANGELIST = "admin:competitions_competition_changelist"
 MOST_AT_ONCE = 20
@@ -97,6 +99,8 @@ ACTS: Mapping[str, Act] = {
     )
 }
 CONFIRMED = {"start", "schedule"}
+# A pause only ever makes things safer.
+PROVED_WHERE_LIVE = {"start", "schedule", "resume", "stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,10 @@ def act_view(model_admin: Any, request: HttpRequest, act: str) -> HttpResponse:
     rows = _chosen(request)
     if request.method != "POST":
         return _ask(model_admin, request, ACTS[act], [_asked(act, row) for row in rows])
+    if act in PROVED_WHERE_LIVE and any(row.venue == Venue.BINANCE_LIVE for row in rows):
+        question = open_question(request)
+        if question is not None:
+            return ask_again(request, question)
     left = [again for row in rows if (again := _done(model_admin, request, act, row))]
     if left:
         return _ask(model_admin, request, ACTS[act], left, has_changed=True)

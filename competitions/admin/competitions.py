@@ -22,6 +22,7 @@ from competitions.admin.acts import (
     unasked,
 )
 from competitions.admin.competition_form import FIELDSETS, CompetitionForm, remarks_on
+from competitions.admin.live import LiveGuard, proved_where_live
 from competitions.admin.roster import ParticipantInline, has_started
 from competitions.domain.agreement import lines_of
 from competitions.domain.contract import Contract
@@ -36,7 +37,7 @@ Seasons: TypeAlias = QuerySet[Competition]
 
 
 @admin.register(Competition)
-class CompetitionAdmin(admin.ModelAdmin[Competition]):
+class CompetitionAdmin(LiveGuard):
     form = CompetitionForm
     inlines = (ParticipantInline,)
     list_display = ("name", "status", "feed", "venue", "round_count", "starts_at", "created_at")
@@ -173,6 +174,7 @@ class CompetitionAdmin(admin.ModelAdmin[Competition]):
         self._each(request, "pause-after-round", queryset)
 
     @admin.action(description="Resume", permissions=["control"])
+    @proved_where_live
     def resume(self, request: HttpRequest, queryset: Seasons) -> None:
         self._each(request, "resume", queryset)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from competitions.models import AuditEvent, Event, Gap, Heartbeat, Lease, Leg, Round, Turn
+from marketdata.admin_lists import LongList
 from marketdata.admin_readonly import ReadOnlyAdmin
 
 
@@ -15,21 +16,19 @@ class LegInline(ReadOnlyAdmin, admin.TabularInline[Leg, Turn]):
 
 
 @admin.register(Round)
-class RoundAdmin(ReadOnlyAdmin, admin.ModelAdmin[Round]):
+class RoundAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Round]):
     list_display = ("competition", "number", "kind", "state", "slot_at", "has_data", "closed_at")
     list_filter = ("state", "kind", "has_data")
     list_select_related = ("competition",)
     search_fields = ("competition__slug", "digest")
-    show_full_result_count = False
 
 
 @admin.register(Turn)
-class TurnAdmin(ReadOnlyAdmin, admin.ModelAdmin[Turn]):
+class TurnAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Turn]):
     list_display = ("turn_key", "participant_name", "state", "outcome", "reason", "settled_at")
     list_filter = ("outcome", "state")
     list_select_related = ("participant",)
     search_fields = ("turn_key", "participant__slug", "round__competition__slug")
-    show_full_result_count = False
     inlines = (LegInline,)
 
     @admin.display(description="participant", ordering="participant__name")
@@ -38,12 +37,11 @@ class TurnAdmin(ReadOnlyAdmin, admin.ModelAdmin[Turn]):
 
 
 @admin.register(Leg)
-class LegAdmin(ReadOnlyAdmin, admin.ModelAdmin[Leg]):
+class LegAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Leg]):
     list_display = ("turn", "index", "verdict", "denial", "order")
     list_filter = ("verdict",)
     list_select_related = ("turn", "order")
     search_fields = ("turn__turn_key", "denial")
-    show_full_result_count = False
 
 
 @admin.register(Gap)
@@ -54,21 +52,18 @@ class GapAdmin(ReadOnlyAdmin, admin.ModelAdmin[Gap]):
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin, admin.ModelAdmin[Event]):
+class EventAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Event]):
     list_display = ("competition", "seq", "kind", "at")
     list_filter = ("kind",)
     list_select_related = ("competition",)
     search_fields = ("competition__slug",)
-    show_full_result_count = False
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnlyAdmin, admin.ModelAdmin[AuditEvent]):
+class AuditEventAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[AuditEvent]):
     list_display = ("seq", "at", "actor", "action", "subject")
-    list_filter = ("action",)
-    search_fields = ("subject", "actor", "hash")
+    search_fields = ("action", "subject", "actor", "hash")
     ordering = ("-seq",)
-    show_full_result_count = False
 
 
 @admin.register(Lease)

@@ -123,9 +123,24 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     readonly_fields = ("last_login", "date_joined")
     actions = None
     fieldsets = (
-        (None, {"fields": ("username", "password", "email")}),
-        ("What it may do", {"fields": ("role", "is_active")}),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (
+            None,
+            {
+                "fields": ("username", "password", "email"),
+                "description": "Who it is; the password is kept as a hash that nobody can read.",
+            },
+        ),
+        (
+            "What it may do",
+            {
+                "fields": ("role", "is_active"),
+                "description": "A change counts from the account's next request on.",
+            },
+        ),
+        (
+            "Dates",
+            {"fields": ("last_login", "date_joined"), "description": "Times are UTC."},
+        ),
     )
     add_fieldsets = (
         (
@@ -136,7 +151,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
                 "fields": ("username", "usable_password", "password1", "password2"),
             },
         ),
-        ("What it may do", {"fields": ("role",)}),
+        (
+            "What it may do",
+            {"fields": ("role",), "description": "It can be changed at any time."},
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:

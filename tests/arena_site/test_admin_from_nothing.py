@@ -29,9 +29,9 @@ def save(page):
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 def test_template_provider_agent_instrument_and_feed_are_made_in_a_browser(browser, live_server):
-    get_user_model().objects.create_superuser("root", "", "correct horse battery")
+    root = get_user_model().objects.create_superuser("root", "", "correct horse battery")
     client = Client()
-    client.login(username="root", password="correct horse battery")
+    client.force_login(root)
     context = browser.new_context(base_url=live_server.url)
     cookie = client.cookies["sessionid"].value
     context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.db.models import UUIDField
 from django.test import RequestFactory
 
 # The apps whose forms are walked.
-APPS = ["marketdata", "trading", "agents"]
+APPS = ["marketdata", "trading", "agents", "competitions", "auth"]
 SENTENCE = re.compile(r"^\S+( \S+)+")
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +37,8 @@ def editable_admins(request):
 def forms_of(page, request):
     """Yield the add form, the change form and the forms of inlines, each with its name."""
     # Read-only fields of a change form may ask for rows that point at its own.
-    for obj in (None, page.model(pk=page.model._meta.pk.to_python("1"))):
+    key = uuid.uuid4() if isinstance(page.model._meta.pk, UUIDField) else 1
+    for obj in (None, page.model(pk=key)):
         yield page.model.__name__, page.get_form(request, obj, change=obj is not None)
         for inline in page.get_inline_instances(request, obj):
             if inline.has_add_permission(request, obj) or inline.has_change_permission(

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -29,7 +29,7 @@ REGISTERED = [model for model in admin.site._registry if model._meta.app_label i
 # Of what a season writes seldom there are fewer than fifty rows below: compared from one row on.
 PLENTIFUL = {
     *(Agent, Blob, Competition, Completion, Decision, EquityPoint, Event, Feed, FundingRate, Gap),
-    *(Group, Instrument, Lease, MarginTier, Posting, PromptTemplate, Provider, Turn, User),
+    *(Instrument, Lease, MarginTier, Posting, PromptTemplate, Provider, Turn, User),
 }
 
 
@@ -85,7 +85,6 @@ def make_rows() -> None:
     )
     Heartbeat.objects.bulk_create(Heartbeat(name=f"h{n}", at=STARTS_AT) for n in places)
     User.objects.bulk_create(User(username=f"u{n}") for n in places)
-    Group.objects.bulk_create(Group(name=f"g{n}") for n in places)
 
 
 def address_of(model) -> str:
@@ -158,14 +157,14 @@ def test_a_list_that_ends_before_its_table_says_so(admin_client, monkeypatch):
     assert b"(the first 7; search or filter for others)" in page.content
 
 
-def test_the_list_of_decisions_asks_four_questions(admin_client, monkeypatch):
+def test_the_list_of_decisions_asks_five_questions(admin_client, monkeypatch):
     play(rounds=2)
     asked(admin_client, Decision, rows=MANY, monkeypatch=monkeypatch)
 
     sent = asked(admin_client, Decision, rows=MANY, monkeypatch=monkeypatch)
 
-    # Session, user, the bounded count, the rows; a second count would be of the whole table.
-    assert len(sent) == 4
+    # Session, user, second factor, the bounded count, the rows; a second count would be of the whole table.
+    assert len(sent) == 5
     assert "ORDER BY" in sent[-1]
 
 

@@ -28,7 +28,7 @@ READ_ONLY = [
 ]
 APPS = {"agents", "competitions", "marketdata", "trading"}
 # What the season below leaves no row of.
-ROWLESS = {"Gap", "Lease", "Heartbeat", "OperatorAct"}
+ROWLESS = {"AccessAttempt", "Gap", "Heartbeat", "Lease", "OperatorAct", "Trial"}
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ import time
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from competitions.models import AuditEvent, Competition
 from competitions.models.competitions import CompetitionStatus
+from competitions.services import control
 from tests.competitions.played import make_draft, play
 from tests.competitions.test_pages_season import text_of
 from tests.logins import (
@@ -259,9 +261,11 @@ def test_the_admin_saves_paper_without_asking(root):
 
 
 @pytest.mark.parametrize("across", ["0", "1"])
-@pytest.mark.parametrize("act", ["start", "schedule", "resume", "stop", "pause"])
+@pytest.mark.parametrize("act", ["resume", "pause"])
 def test_an_action_of_the_list_on_real_money_wants_a_fresh_proof(root, season, act, across):
     Competition.objects.update(venue="binance-live")
+    if act == "resume":
+        pause(season)
     before = Competition.objects.values_list("status", flat=True).get()
     fields = {"action": act, "select_across": across, "_selected_action": [str(season.pk)]}
     address = reverse("admin:competitions_competition_changelist")
@@ -275,5 +279,33 @@ def test_an_action_of_the_list_on_real_money_wants_a_fresh_proof(root, season, a
     assert Competition.objects.values_list("status", flat=True).get() == before
     again = hidden_fields(asked.content.decode()) | {"again_password": PASSWORD}
     assert root.post(address, again).status_code == 302
-    if act == "stop":
-        assert Competition.objects.get().status == CompetitionStatus.STOPPED
+    assert Competition.objects.get().status == CompetitionStatus.RUNNING
+
+
+@pytest.mark.parametrize("act", ["start", "schedule", "resume", "stop", "pause"])
+def test_an_act_of_the_admin_on_real_money_wants_a_fresh_proof(root, season, act):
+    Competition.objects.update(venue="binance-live")
+    if act == "resume":
+        pause(season)
+    before = Competition.objects.values_list("status", flat=True).get()
+    address = reverse("admin:competitions_competition_act", args=[act])
+    fields = {"season": [str(season.pk)], "reason": "enough"}
+
+    asked = root.post(address, fields)
+
+    if act == "pause":
+        assert Competition.objects.get().status == CompetitionStatus.PAUSED
+        return
+    assert asked.status_code == 403
+    assert Competition.objects.values_list("status", flat=True).get() == before
+    again = hidden_fields(asked.content.decode()) | {"again_password": PASSWORD}
+    # A start shows its contract first.
+    assert root.post(address, again).status_code == (200 if act in ("start", "schedule") else 302)
+    after = {"stop": CompetitionStatus.STOPPED, "resume": CompetitionStatus.RUNNING}
+    assert Competition.objects.get().status == after.get(act, before)
+
+
+def pause(season: Competition) -> None:
+    control.pause_competition(
+        season, actor="mara", reason="", after_round=False, now=timezone.now()
+    )

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('competitions', '0005_staff_are_operators'),
+        ('competitions', '0007_trials'),
     ]
 
     operations = [

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('agents', '0001_initial'),
-        ('competitions', '0006_duplicated_from'),
+        ('competitions', '0008_duplicated_from'),
         ('marketdata', '0001_initial'),
     ]
 
