@@ -316,6 +316,9 @@ LOGGING = {
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
+        # At DEBUG they write down whole requests, prompts included, and what a provider answers.
+        "anthropic": {"level": "INFO"},
+        "openai": {"level": "INFO"},
         "httpx2": {"level": "WARNING"},
         "httpcore2": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

@@ -49,7 +49,7 @@ def found_in(text: str, planted: set[str] | None = None) -> list[str]:
     """Return the beginnings of the secrets that the text holds in any form."""
     watched = _planted if planted is None else planted
     return sorted(
-        f"{secret[:4]}…" for secret in watched if any(form in text for form in forms(secret))
+        f"{secret[:14]}…" for secret in watched if any(form in text for form in forms(secret))
     )
 
 

@@ -17,10 +17,12 @@ def make(url: str) -> dict[str, str]:
     """Make accounts, keys and a running season whose models repeat the key they are asked with."""
     from django.contrib.auth.models import User
     from django.utils import timezone
+    from django_otp.plugins.otp_totp.models import TOTPDevice
 
     from agents.models import Provider
     from competitions.models.competitions import ClockKind, FillRule
     from competitions.services.access import make_api_key
+    from marketdata.secrets import Secret
     from tests.builders import (
         Model,
         baselines,
@@ -45,7 +47,14 @@ def make(url: str) -> dict[str, str]:
         *baselines("random", "cash"),
     ]
     Provider.objects.filter(slug="fake-anthropic").update(key_variable="ANTHROPIC_API_KEY")
-    Provider.objects.filter(slug="fake-openai").update(key_variable="OPENAI_API_KEY")
+    # One key out of the environment, one stored.
+    stored = f"canary-stored-{secrets.token_hex(16)}"
+    own = Provider.objects.get(slug="fake-openai")
+    own.key = Secret(stored)
+    own.save()
+    device = TOTPDevice.objects.create(
+        user=User.objects.create_user("otto", password=passwords["otto"]), name="app"
+    )
     start_season(
         make_season(
             "canary",
@@ -58,7 +67,13 @@ def make(url: str) -> dict[str, str]:
             max_rounds=None,
         )
     )
-    return {"token": token, "password of root": passwords["root"]}
+    return {
+        "token": token,
+        "password of root": passwords["root"],
+        "password of otto": passwords["otto"],
+        "stored key": stored,
+        "second factor of otto": device.key,
+    }
 
 
 if __name__ == "__main__":

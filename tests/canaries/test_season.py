@@ -94,8 +94,12 @@ def wait_for_rounds(season: Season) -> None:
         time.sleep(0.3)
 
 
+def client_at(url: str, **headers: str) -> httpx2.Client:
+    return httpx2.Client(base_url=url, headers=headers, timeout=20, trust_env=False)
+
+
 def client(season: Season, **headers: str) -> httpx2.Client:
-    return httpx2.Client(base_url=season.url, headers=headers, timeout=20, trust_env=False)
+    return client_at(season.url, **headers)
 
 
 def test_the_models_repeated_their_keys(season):
@@ -179,7 +183,7 @@ def test_no_prompt_tells_a_secret(season):
     for request in season.server.requests:
         assert season.told(json.dumps(request.body)) == []
         # The key itself is sent where it belongs, and no other.
-        own = "ANTHROPIC_API_KEY" if request.is_anthropic else "OPENAI_API_KEY"
+        own = "ANTHROPIC_API_KEY" if request.is_anthropic else "stored key"
         assert season.planted[own] in json.dumps(request.headers)
         assert season.told(json.dumps(request.headers), but=(own,)) == []
 
@@ -213,7 +217,8 @@ def test_the_log_and_the_database_hold_no_secret(season):
             row[0]
             for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         ]
-        for table in tables:
+        # The app's secret is kept where its codes are checked, as django-otp does.
+        for table in set(tables) - {"otp_totp_totpdevice"}:
             for row in connection.execute(f'SELECT * FROM "{table}"'):
                 assert season.told(" ".join(map(readable, row))) == [], table
 

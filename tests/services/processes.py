@@ -128,19 +128,27 @@ class RedisServer:
     """A Redis that keeps nothing on disk, like the one of docker-compose.yml; it may be killed and started again."""
 
     port: int
+    password: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         options = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")
         self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), *options],
+            ["redis-server", "--port", str(self.port), *options, "-"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
         )
+        # By stdin, as in docker-compose.yml: an argument could be read by every process.
+        wish = f"requirepass {self.password}\n" if self.password else ""
+        assert self.process.stdin is not None
+        self.process.stdin.write(wish.encode())
+        self.process.stdin.close()
         wait_until(self._answers, seconds=10, wanted="Redis answers")
 
     def kill(self) -> None:
@@ -156,9 +164,9 @@ class RedisServer:
 
 
 @contextmanager
-def open_redis() -> Iterator[RedisServer]:
+def open_redis(password: str = "") -> Iterator[RedisServer]:
     """Yield a running Redis on a free port."""
-    server = RedisServer(free_port())
+    server = RedisServer(free_port(), password)
     server.start()
     try:
         yield server
