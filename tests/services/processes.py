@@ -201,7 +201,11 @@ mount --make-rprivate /
 mount --bind "$1" "$1"
 mount -o remount,bind,ro "$1"
 mount -o remount,bind,ro /
+exec 9<"$1"
 mount -t tmpfs tmpfs /tmp
+# Where the tree itself lies in /tmp it is put back.
+if [ ! -d "$1" ]; then mkdir -p "$1"; mount --no-canonicalize --bind /proc/self/fd/9 "$1"; mount -o remount,bind,ro "$1"; fi
+exec 9<&-
 cd "$1"
 shift
 exec setpriv --reuid="$1" --regid="$1" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "${@:2}"
