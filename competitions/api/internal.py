@@ -16,7 +16,7 @@ from competitions.api.access import KeyHeader, caller_of, get_competition, get_p
 from competitions.api.invoked import InvocationOut, TrialOut, extra_out, trial_out, trials_out
 from competitions.api.once import answer_once
 from competitions.api.wire import READ_ERRORS, WRITE_ERRORS, ApiError, ErrorOut
-from competitions.api.wishes import InvokeIn
+from competitions.api.wishes import InvokeIn, NothingIn
 from competitions.models import Competition, Participant, Trial
 from competitions.models.access import Scope
 from competitions.models.competitions import CompetitionStatus, ParticipantState
@@ -55,7 +55,9 @@ def invoke_all(
     response={202: InvocationOut, **ERRORS},
     operation_id="trigger_invocation",
 )
-def invoke_one(request: HttpRequest, participant_id: uuid.UUID) -> HttpResponse:
+def invoke_one(
+    request: HttpRequest, participant_id: uuid.UUID, body: Body[NothingIn | None] = None
+) -> HttpResponse:
     """Ask one participant now; with the scope PARTICIPANT an own one, on trial."""
     _check_own(request, Participant.objects.filter(pk=participant_id).first())
     participant = get_participant(request, participant_id)

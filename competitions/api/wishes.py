@@ -180,6 +180,12 @@ class PauseIn(ActIn):
     after_round: bool = False
 
 
+class NothingIn(Schema):
+    """Nothing: the address says it all; an empty object may be sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class InvokeIn(Schema):
     """Whose participants are to be asked: the competition's id or slug; empty for the only public one that runs."""
 
