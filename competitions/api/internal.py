@@ -19,7 +19,8 @@ from competitions.api.wire import READ_ERRORS, WRITE_ERRORS, ApiError, ErrorOut
 from competitions.api.wishes import InvokeIn, NothingIn
 from competitions.models import Competition, Participant, Trial
 from competitions.models.access import Scope
-from competitions.models.competitions import CompetitionStatus, ParticipantState
+from competitions.models.competitions import CompetitionStatus
+from competitions.models.participants import ParticipantState
 from competitions.selectors.seasons import load_season
 from competitions.selectors.trials import trial_view
 from competitions.services.errors import ControlError, TooOften

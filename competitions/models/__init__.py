@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from competitions.models.access import ApiKey, ApiReply
-from competitions.models.competitions import Competition, Participant
+from competitions.models.competitions import Competition
 from competitions.models.events import AuditEvent, Event, Heartbeat, Lease
+from competitions.models.participants import Participant
 from competitions.models.rounds import Gap, Leg, Round, Turn
 from competitions.models.trials import Trial
 

@@ -9,7 +9,8 @@ from django.db import models
 from django.urls import reverse
 
 from agents.models import Decision
-from competitions.models.competitions import Competition, Participant
+from competitions.models.competitions import Competition
+from competitions.models.participants import Participant
 from marketdata.models import MarketSnapshot
 from trading.models import Order
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from django.db import models
 
 from agents.models import Agent, Decision
-from competitions.models.competitions import Competition, Participant
+from competitions.models.competitions import Competition
+from competitions.models.participants import Participant
 from marketdata.models import MarketSnapshot
 
 

@@ -17,9 +17,9 @@ from competitions.models.competitions import (
     ClockKind,
     CompetitionQuerySet,
     CompetitionStatus,
-    ParticipantState,
     Visibility,
 )
+from competitions.models.participants import ParticipantState
 from competitions.models.roles import Role
 from competitions.selectors.roles import STAFF, Asker, is_operator, role_of
 from competitions.selectors.shown import monogram, shown

@@ -13,8 +13,9 @@ from agents.services import lock_template
 from competitions.domain.agreement import agreed_hash
 from competitions.domain.contract import Contract, contract_hash
 from competitions.models import Competition, Round, Turn
-from competitions.models.competitions import ClockKind, CompetitionStatus, ParticipantState
+from competitions.models.competitions import ClockKind, CompetitionStatus
 from competitions.models.events import EventKind
+from competitions.models.participants import ParticipantState
 from competitions.models.rounds import TurnOutcome, TurnState
 from competitions.services.audit import record_act
 from competitions.services.closing import (

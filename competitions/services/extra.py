@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from competitions.models import Competition, Participant, Round, Turn
-from competitions.models.competitions import ClockKind, CompetitionStatus, ParticipantState
+from competitions.models.competitions import ClockKind, CompetitionStatus
+from competitions.models.participants import ParticipantState
 from competitions.models.rounds import RoundKind
 from competitions.services.audit import record_act
 from competitions.services.errors import ControlError

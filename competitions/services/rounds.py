@@ -10,8 +10,9 @@ from django.db import transaction
 
 from competitions.domain.slots import SlotPlan, is_beyond, plan_data_slot, plan_wall_slot
 from competitions.models import Competition, Gap, Round, Turn
-from competitions.models.competitions import ClockKind, CompetitionStatus, ParticipantState
+from competitions.models.competitions import ClockKind, CompetitionStatus
 from competitions.models.events import EventKind
+from competitions.models.participants import ParticipantState
 from competitions.models.rounds import RoundKind, TurnOutcome, TurnState
 from competitions.services import control
 from competitions.services.closing import close_round, seal_season
