@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class ArenaSiteConfig(AppConfig):
@@ -13,3 +13,6 @@ class ArenaSiteConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks, and the Celery application under which tasks are queued."""
         from arena_site import celery, checks  # noqa: F401
+
+        # As the admin's headings call it: what the library is named tells nobody anything.
+        apps.get_app_config("axes").verbose_name = "Logins"
