@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from marketdata.domain.facts import Quote
-from marketdata.domain.instruments import InstrumentSpec
+from marketdata.domain.instruments import InstrumentSpec, round_money
 from trading.domain.engine import step
 from trading.domain.events import CapitalPaid, OrderAsked, VenueReport
 from trading.domain.fees import execution_fee
@@ -15,7 +15,8 @@ from trading.domain.intents import OrderIntent, Side
 from trading.domain.outcome import Outcome
 from trading.domain.pricing import taker_price
 from trading.domain.rules import BookRules
-from trading.domain.state import AccountState
+from trading.domain.state import AccountState, PositionState
+from trading.domain.tiers import MarginTier, TierTable
 
 D = Decimal
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -111,3 +112,50 @@ def play(
         outcomes.append(booked)
         state = booked.state
     return state, outcomes
+
+
+def tier_table(*tiers: tuple[Any, ...], symbol: str = "XUSDT") -> TierTable:
+    """Return a table of tiers given as (floor, cap, rate, amount, max_leverage)."""
+    made = (
+        MarginTier(D(floor), None if cap is None else D(cap), D(rate), D(amount), leverage)
+        for floor, cap, rate, amount, leverage in tiers
+    )
+    return TierTable(symbol, "v1", date(2026, 9, 1), tuple(made))
+
+
+def holding(
+    quantity: str | Decimal,
+    price: str | Decimal,
+    symbol: str = "XUSDT",
+    *,
+    leverage: int = 1,
+    seq: int = 1,
+) -> PositionState:
+    """Return a position entered at once; a negative quantity is a short."""
+    size = D(quantity)
+    cost = round_money(abs(size) * D(price))
+    return PositionState(
+        symbol=symbol,
+        seq=seq,
+        quantity=size,
+        entry_cost=cost,
+        leverage=leverage,
+        opened_at=T0,
+        is_long=size > 0,
+        entered_quantity=abs(size),
+        entered_cost=cost,
+    )
+
+
+def account(
+    wallet: str | Decimal, *positions: PositionState, marks: dict[str, str | Decimal] | None = None
+) -> AccountState:
+    """Return an account that holds these positions, without marks but those given."""
+    return AccountState(
+        ordinal=1,
+        wallet=D(wallet),
+        positions={held.symbol: held for held in positions},
+        marks={symbol: D(mark) for symbol, mark in (marks or {}).items()},
+        next_position=len(positions) + 1,
+        next_fill=len(positions) + 1,
+    )

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tests.trading.builders import D, make_rules, spec
-from trading.domain.rules import BookRules, FillRule
+from trading.domain.rules import BookRules, FillRule, MarginMode, StopOutBasis
+from trading.domain.tiers import default_table
 
 
 def test_rules_survive_their_json():
@@ -44,6 +45,16 @@ def test_equal_rules_have_equal_bytes():
         ({"instruments": (spec(quote_asset="EUR"),)}, "XUSDT settles in EUR, the book in USDT"),
         ({"instruments": (spec(tick=D(0)),)}, "XUSDT needs tick and step above 0"),
         ({"settlement_asset": ""}, "settlement_asset must name a currency"),
+        ({"margin_mode": "shared"}, "margin_mode must be one of cross, isolated, was 'shared'"),
+        ({"stop_out_basis": "bid"}, "stop_out_basis must be one of open, mark, was 'bid'"),
+        ({"margin_model": "cfd", "margin_mode": "isolated"}, "must be cross in a cfd book"),
+        ({"clearance_fee_bps": D(1001)}, "clearance_fee_bps must be between 0 and 1000, was 1001"),
+        ({"clearance_fee_bps": D("NaN")}, "clearance_fee_bps must be a finite decimal"),
+        ({"clearance_fees": (("XUSDT", D(-1)),)}, "fee of XUSDT must be between 0 and 1000"),
+        ({"clearance_fees": (("QUSDT", D(1)),)}, "clearance_fees must be .*, found QUSDT"),
+        ({"clearance_fees": (("XUSDT", D(1)),) * 2}, "clearance_fees may list each symbol once"),
+        ({"tiers": (default_table(spec("QUSDT")),)}, "tiers must be .*, found QUSDT"),
+        ({"tiers": (default_table(spec("XUSDT")),) * 2}, "tiers may list each symbol once"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(changes: dict, words: str):
@@ -62,3 +73,50 @@ def test_a_missing_or_unknown_field_is_named():
 def test_an_unknown_symbol_is_answered_with_those_there_are():
     with pytest.raises(KeyError, match="the book trades XUSDT, YUSDT, ZUSDT, not QUSDT"):
         make_rules().spec("QUSDT")
+
+
+# Rules as books stored them before liquidation was known.
+OLDER = (
+    '{"allow_pyramiding":true,"allow_short":true,"default_leverage":1,"fee_bps_maker":"2","fee_bps_taker":"5",'
+    '"fill_rule":"arrival","instruments":[{"asset_class":"CRYPTO","base_asset":"","max_leverage":50,'
+    '"max_quantity":null,"min_notional":"5","min_quantity":"0.001","quote_asset":"USDT","step":"0.001",'
+    '"symbol":"XUSDT","tick":"0.01"}],"maintenance_margin_pct":"5","margin_buffer":"1","margin_model":"perpetual",'
+    '"margin_requirement_pct":"10","max_leverage":20,"max_margin_usage_pct":"100","max_open_positions":5,'
+    '"max_position_size_pct":"100","resting_orders":false,"settlement_asset":"USDT","slippage_bps":"0"}'
+)
+
+
+def test_rules_from_before_liquidation_load_and_keep_their_bytes():
+    rules = BookRules.from_json(OLDER)
+
+    assert rules == make_rules(instruments=(spec(),))
+    assert rules.to_json() == OLDER
+    assert not rules.acts_between_rounds
+
+
+def test_only_what_differs_from_the_default_is_added_to_the_bytes():
+    rules = make_rules(
+        acts_between_rounds=True,
+        margin_mode=MarginMode.ISOLATED,
+        stop_out_basis=StopOutBasis.OPEN,
+        tiers=(default_table(spec("YUSDT")), default_table(spec("XUSDT"))),
+        clearance_fee_bps=D("1.50"),
+        clearance_fees=(("ZUSDT", D(30)), ("XUSDT", D("12.5"))),
+    )
+    added = json.loads(rules.to_json())
+    for name in json.loads(make_rules().to_json()):
+        del added[name]
+
+    assert set(added) == {
+        "acts_between_rounds",
+        "margin_mode",
+        "stop_out_basis",
+        "tiers",
+        "clearance_fee_bps",
+        "clearance_fees",
+    }
+    assert added["clearance_fees"] == {"XUSDT": "12.5", "ZUSDT": "30"}
+    assert added["clearance_fee_bps"] == "1.5"
+    assert [table["symbol"] for table in added["tiers"]] == ["XUSDT", "YUSDT"]
+    assert BookRules.from_json(rules.to_json()) == rules
+    assert [rules.clearance_rate(symbol) for symbol in rules.symbols] == [D("12.5"), D("1.5"), 30]

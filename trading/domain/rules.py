@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from marketdata.domain.canonical import canonical_json, parse_decimal
 from marketdata.domain.instruments import InstrumentSpec
+from trading.domain.tiers import TierTable, default_table
 
 HUNDRED = Decimal(100)
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -19,6 +20,20 @@ Choice = TypeVar("Choice", bound=StrEnum)
 class MarginModel(StrEnum):
     PERPETUAL = "perpetual"
     CFD = "cfd"
+
+
+class MarginMode(StrEnum):
+    """What backs a ``perpetual`` position: the whole account, or the margin put up for it alone."""
+
+    CROSS = "cross"
+    ISOLATED = "isolated"
+
+
+class StopOutBasis(StrEnum):
+    """The value on which a ``cfd`` position's margin is counted: what its open part cost, or what it is worth now."""
+
+    OPEN = "open"
+    MARK = "mark"
 
 
 class FillRule(StrEnum):
@@ -36,7 +51,13 @@ class BookRules:
     Rates ``*_bps`` are hundredths of a percent of notional; ``*_pct`` are percent. ``max_position_size_pct`` bounds one position's
     initial margin over equity, ``max_margin_usage_pct`` all used margin over equity. ``margin_buffer`` multiplies the margin that
     an order must leave room for. ``margin_requirement_pct`` and ``maintenance_margin_pct`` belong to the ``cfd`` model.
-    Equal rules have equal canonical JSON: symbols are kept sorted.
+
+    ``acts_between_rounds`` lets the engine liquidate; only then do these count: ``margin_mode`` and ``tiers`` (``perpetual``; a symbol
+    without a table has one tier), ``stop_out_basis`` (``cfd``), and ``clearance_fee_bps``, taken of what is liquidated, with a rate
+    of its own for the symbols in ``clearance_fees``.
+
+    Equal rules have equal canonical JSON: symbols are kept sorted, and the fields of the paragraph above are written only where
+    they differ from their default, so that rules from before they were known keep their bytes.
     """
 
     margin_model: MarginModel = MarginModel.PERPETUAL
@@ -57,15 +78,25 @@ class BookRules:
     resting_orders: bool = False
     fill_rule: FillRule = FillRule.ARRIVAL
     instruments: tuple[InstrumentSpec, ...] = field(default=())
+    acts_between_rounds: bool = False
+    margin_mode: MarginMode = MarginMode.CROSS
+    stop_out_basis: StopOutBasis = StopOutBasis.MARK
+    tiers: tuple[TierTable, ...] = ()
+    clearance_fee_bps: Decimal = Decimal(0)
+    clearance_fees: tuple[tuple[str, Decimal], ...] = ()
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.instruments, key=lambda spec: spec.symbol))
         object.__setattr__(self, "instruments", ordered)
-        object.__setattr__(self, "margin_model", _choice(MarginModel, "margin_model", self))
-        object.__setattr__(self, "fill_rule", _choice(FillRule, "fill_rule", self))
+        tables = tuple(sorted(self.tiers, key=lambda table: table.symbol))
+        object.__setattr__(self, "tiers", tables)
+        object.__setattr__(self, "clearance_fees", tuple(sorted(self.clearance_fees)))
+        for name, kind in _CHOICES.items():
+            object.__setattr__(self, name, _choice(kind, name, self))
         self._check_rates()
         self._check_limits()
         self._check_instruments()
+        self._check_margin()
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -86,16 +117,34 @@ class BookRules:
         """Return the highest leverage allowed on the symbol."""
         return min(self.max_leverage, spec.max_leverage)
 
+    @property
+    def has_tiers(self) -> bool:
+        """Return whether positions are held against margin tiers."""
+        return self.acts_between_rounds and self.margin_model is MarginModel.PERPETUAL
+
+    def tier_table(self, symbol: str) -> TierTable:
+        """Return the margin tiers of a symbol; its instrument's single one when the book has no table of it."""
+        found = next((table for table in self.tiers if table.symbol == symbol), None)
+        return found or default_table(self.spec(symbol))
+
+    def clearance_rate(self, symbol: str) -> Decimal:
+        """Return the clearance fee of a symbol, in hundredths of a percent of the notional that is liquidated."""
+        return dict(self.clearance_fees).get(symbol, self.clearance_fee_bps)
+
     def to_json(self) -> str:
         """Return the canonical JSON; equal rules give equal bytes."""
         plain: dict[str, Any] = {
             entry.name: getattr(self, entry.name)
             for entry in fields(self)
-            if entry.name != "instruments"
+            if entry.name not in _OPTIONAL or getattr(self, entry.name) != entry.default
         }
-        plain["margin_model"] = str(self.margin_model)
-        plain["fill_rule"] = str(self.fill_rule)
+        for name in _CHOICES.keys() & plain.keys():
+            plain[name] = str(plain[name])
         plain["instruments"] = [spec.as_canonical() for spec in self.instruments]
+        if self.tiers:
+            plain["tiers"] = [table.as_canonical() for table in self.tiers]
+        if self.clearance_fees:
+            plain["clearance_fees"] = dict(self.clearance_fees)
         return canonical_json(plain)
 
     @classmethod
@@ -108,20 +157,27 @@ class BookRules:
         """
         plain = json.loads(text)
         names = {entry.name for entry in fields(cls)}
-        if not isinstance(plain, dict) or set(plain) != names:
-            found = sorted(set(plain) ^ names) if isinstance(plain, dict) else type(plain).__name__
+        if not isinstance(plain, dict) or plain.keys() | _OPTIONAL != names:
+            found = (
+                sorted((plain.keys() | _OPTIONAL) ^ names)
+                if isinstance(plain, dict)
+                else type(plain).__name__
+            )
             raise ValueError(f"rules need exactly the fields of BookRules; differing: {found}")
-        for name in _DECIMALS:
+        for name in _DECIMALS & plain.keys():
             plain[name] = parse_decimal(plain[name])
         plain["instruments"] = tuple(map(InstrumentSpec.from_canonical, plain["instruments"]))
+        plain["tiers"] = tuple(map(TierTable.from_canonical, plain.get("tiers", ())))
+        fees = plain.get("clearance_fees", {})
+        plain["clearance_fees"] = tuple((name, parse_decimal(fees[name])) for name in fees)
         return cls(**plain)
 
     def _check_rates(self) -> None:
-        for name in _DECIMALS:
+        for name in sorted(_DECIMALS):
             value = getattr(self, name)
             if not isinstance(value, Decimal) or not value.is_finite():
                 raise ValueError(f"{name} must be a finite decimal, was {value!r}")
-        for name in ("fee_bps_taker", "slippage_bps"):
+        for name in ("fee_bps_taker", "slippage_bps", "clearance_fee_bps"):
             if not 0 <= getattr(self, name) <= 1000:
                 raise ValueError(f"{name} must be between 0 and 1000, was {getattr(self, name)}")
         if not abs(self.fee_bps_maker) <= 1000:
@@ -171,8 +227,45 @@ class BookRules:
                     f"{spec.symbol} needs tick and step above 0, was {spec.tick} and {spec.step}"
                 )
 
+    def _check_margin(self) -> None:
+        if self.margin_model is MarginModel.CFD and self.margin_mode is MarginMode.ISOLATED:
+            raise ValueError("margin_mode must be cross in a cfd book: the whole account backs it")
+        for name, symbols in (
+            ("tiers", [table.symbol for table in self.tiers]),
+            ("clearance_fees", [symbol for symbol, _ in self.clearance_fees]),
+        ):
+            if len(set(symbols)) != len(symbols):
+                raise ValueError(f"{name} may list each symbol once, found {', '.join(symbols)}")
+            if strangers := sorted(set(symbols) - set(self.symbols)):
+                raise ValueError(
+                    f"{name} must be of the book's symbols ({', '.join(self.symbols)}), "
+                    f"found {', '.join(strangers)}"
+                )
+        for symbol, rate in self.clearance_fees:
+            if not isinstance(rate, Decimal) or not rate.is_finite() or not 0 <= rate <= 1000:
+                raise ValueError(
+                    f"the clearance fee of {symbol} must be between 0 and 1000, was {rate}"
+                )
 
-_DECIMALS = (
+
+_CHOICES: dict[str, type[StrEnum]] = {
+    "margin_model": MarginModel,
+    "fill_rule": FillRule,
+    "margin_mode": MarginMode,
+    "stop_out_basis": StopOutBasis,
+}
+
+# Fields that came after books had been stored: a text may lack them.
+_OPTIONAL = {
+    "acts_between_rounds",
+    "margin_mode",
+    "stop_out_basis",
+    "tiers",
+    "clearance_fee_bps",
+    "clearance_fees",
+}
+
+_DECIMALS = {
     "fee_bps_taker",
     "fee_bps_maker",
     "slippage_bps",
@@ -181,7 +274,8 @@ _DECIMALS = (
     "margin_buffer",
     "margin_requirement_pct",
     "maintenance_margin_pct",
-)
+    "clearance_fee_bps",
+}
 
 
 def _choice(kind: type[Choice], name: str, rules: BookRules) -> Choice:

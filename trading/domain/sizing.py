@@ -12,7 +12,7 @@ from trading.domain.intents import OrderIntent, Side, Wish, WishAction
 from trading.domain.margin import account_figures
 from trading.domain.money import BPS, ZERO, exact, figure
 from trading.domain.pricing import taker_price
-from trading.domain.rules import BookRules
+from trading.domain.rules import HUNDRED, BookRules, MarginModel
 from trading.domain.state import AccountState, PositionState
 
 # Larger sizes are no sizes: they could not even be stored.
@@ -141,10 +141,15 @@ def _quantity_of_fraction(
         return Denial(
             DenialCode.INVALID_SIZE, {"margin_fraction": found, "wanted": "above 0 up to 1"}
         )
-    free = account_figures(state).free_margin
+    free = account_figures(state, rules).free_margin
     if free <= 0:
         return Denial(DenialCode.INSUFFICIENT_MARGIN, {"free": figure(free), "needed": "above 0"})
-    margin = quote.mark / leverage * rules.margin_buffer
+    margin = quote.mark / leverage
+    if rules.acts_between_rounds and rules.margin_model is MarginModel.CFD:
+        # The leverage that was asked bounds the fraction; the book's own requirement may ask for more.
+        required = max(quote.mark, price) * rules.margin_requirement_pct / HUNDRED
+        margin = max(margin, required)
+    margin *= rules.margin_buffer
     crossing = max(ZERO, (price - quote.mark) * side.sign)
     unit_cost = margin + crossing + price * rules.fee_bps_taker / BPS
     return min(free * fraction / unit_cost, LARGEST_SIZE)

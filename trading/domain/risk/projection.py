@@ -11,7 +11,7 @@ from marketdata.domain.instruments import round_money
 from trading.domain.fees import execution_fee
 from trading.domain.fills import Execution, book_execution, closing_part
 from trading.domain.intents import OrderIntent
-from trading.domain.margin import AccountFigures, account_figures, initial_margin
+from trading.domain.margin import AccountFigures, account_figures, position_margin
 from trading.domain.money import ZERO
 from trading.domain.rules import BookRules
 from trading.domain.state import AccountState, OrderState, PositionState
@@ -63,7 +63,7 @@ class Projection:
         )
         if self.result is None:
             return own
-        return own + initial_margin(self.result.quantity, self.mark, leverage=self.result.leverage)
+        return own + position_margin(self.result, self.mark, self.rules)
 
     @property
     def reserve(self) -> Decimal:
@@ -75,9 +75,9 @@ class Projection:
         """Return the margin of the part that the order opens or adds."""
         if self.result is None:
             return ZERO
-        margin = initial_margin(self.result.quantity, self.mark, leverage=self.result.leverage)
-        if self.adds:
-            margin -= initial_margin(self.held, self.mark, leverage=self.result.leverage)
+        margin = position_margin(self.result, self.mark, self.rules)
+        if self.adds and self.position is not None:
+            margin -= position_margin(self.position, self.mark, self.rules)
         return margin
 
     @property
@@ -114,9 +114,9 @@ def project(
         mark=quote.mark,
         held=held,
         closing=closing,
-        now_free=account_figures(state).free_margin,
-        before=account_figures(base),
-        after=account_figures(booked),
+        now_free=account_figures(state, rules).free_margin,
+        before=account_figures(base, rules),
+        after=account_figures(booked, rules),
         position=base.positions.get(intent.symbol),
         result=booked.positions.get(intent.symbol),
         waiting=tuple(base.orders.values()),

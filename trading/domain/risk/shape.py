@@ -11,7 +11,7 @@ from trading.domain.margin import notional
 from trading.domain.money import MONEY_CAP, ZERO, figure, money_figure
 from trading.domain.risk.projection import Projection
 from trading.domain.risk.verdicts import Verdict, rule
-from trading.domain.state import AccountState
+from trading.domain.state import AccountState, PositionState
 
 
 def shape_rules(view: Projection) -> Iterator[Verdict]:
@@ -39,15 +39,9 @@ def shape_rules(view: Projection) -> Iterator[Verdict]:
         open=count,
     )
     assert view.result is not None
-    worth = max(notional(view.result.quantity, view.mark), view.result.entry_cost)
-    yield rule(
-        DenialCode.ABOVE_MAX_NOTIONAL,
-        worth <= MONEY_CAP,
-        limit=money_figure(MONEY_CAP),
-        value=money_figure(worth),
-        max=money_figure(MONEY_CAP),
-        notional=money_figure(worth),
-    )
+    yield _notional_rule(view, view.result)
+    if view.rules.has_tiers:
+        yield _tier_rule(view, view.result)
     yield _exits_rule(view, is_long=is_long)
 
 
@@ -100,6 +94,37 @@ def _adding_rules(view: Projection) -> Iterator[Verdict]:
         value=asked,
         asked=asked,
         position=held,
+    )
+
+
+def _notional_rule(view: Projection, result: PositionState) -> Verdict:
+    worth = max(notional(result.quantity, view.mark), result.entry_cost)
+    cap = view.rules.tier_table(result.symbol).cap if view.rules.has_tiers else None
+    most = money_figure(min(MONEY_CAP, cap or MONEY_CAP))
+    return rule(
+        DenialCode.ABOVE_MAX_NOTIONAL,
+        worth <= MONEY_CAP and (cap is None or worth <= cap),
+        limit=most,
+        value=money_figure(worth),
+        max=most,
+        notional=money_figure(worth),
+    )
+
+
+def _tier_rule(view: Projection, result: PositionState) -> Verdict:
+    """Return whether the tier of the notional after the fill allows the position's leverage."""
+    worth = notional(result.quantity, view.mark)
+    tier = view.rules.tier_table(result.symbol).tier_at(worth)
+    asked, most = str(result.leverage), str(tier.max_leverage)
+    return rule(
+        DenialCode.LEVERAGE_ABOVE_LIMIT,
+        result.leverage <= tier.max_leverage,
+        limit=most,
+        value=asked,
+        asked=asked,
+        max=most,
+        notional=money_figure(worth),
+        tier_above=money_figure(tier.floor),
     )
 
 
