@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import assert_never
 
@@ -26,6 +27,7 @@ from trading.domain.events import (
 from trading.domain.exits import on_tick, wrong_side
 from trading.domain.fills import Booking, Execution, book_execution, posting_group
 from trading.domain.intents import OrderIntent, Side
+from trading.domain.liquidation import liquidate
 from trading.domain.margin import mark_of
 from trading.domain.money import MONEY_CAP, ZERO, exact
 from trading.domain.outcome import (
@@ -56,9 +58,9 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
         case CapitalPaid():
             return _pay_capital(state, event)
         case QuoteSeen(quote):
-            return Outcome(state=state.with_marks({quote.symbol: quote.mark}))
+            return _take_marks(state, {quote.symbol: quote.mark}, rules, at=quote.at)
         case MarksSeen():
-            return Outcome(state=state.with_marks(event.marks))
+            return _take_marks(state, event.marks, rules, at=event.at)
         case OrderAsked():
             return _ask_order(state, event, rules)
         case VenueReport():
@@ -87,6 +89,15 @@ def _pay_capital(state: AccountState, event: CapitalPaid) -> Outcome:
         f"deposit:{state.ordinal}", event.at, [(EntryKind.DEPOSIT, event.amount, House.CAPITAL)]
     )
     return Outcome(state=replace(state, wallet=event.amount), postings=postings)
+
+
+def _take_marks(
+    state: AccountState, marks: Mapping[str, Decimal], rules: BookRules, *, at: datetime
+) -> Outcome:
+    """Return the account at its new marks, positions that it no longer covers taken away where the rules act between rounds."""
+    state = state.with_marks(marks)
+    liquidated = liquidate(state, rules, at=at) if rules.acts_between_rounds else None
+    return liquidated or Outcome(state=state)
 
 
 def _ask_order(state: AccountState, event: OrderAsked, rules: BookRules) -> Outcome:

@@ -69,9 +69,19 @@ class OrderChange:
     expected_price: Decimal | None
 
 
+class FillCause(StrEnum):
+    """Why something was executed: an order was, or the account's cover gave out (no order was asked then)."""
+
+    ORDER = "ORDER"
+    LIQUIDATION = "LIQUIDATION"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookedFill:
-    """One execution with the profit of the part that it closed, before the fee."""
+    """One execution with the profit of the part that it closed, before the fee.
+
+    A liquidation has no client order id; its ``fee`` is what was taken of it, clearance included, and its trade id names the position.
+    """
 
     seq: int
     client_order_id: str
@@ -85,6 +95,7 @@ class BookedFill:
     is_maker: bool
     reference_price: Decimal
     at: datetime
+    cause: FillCause = FillCause.ORDER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
