@@ -17,7 +17,8 @@ from competitions.domain.agreement import (
 )
 from competitions.domain.contract import Contract, RosterEntry, contract_hash
 from marketdata.domain.instruments import InstrumentSpec
-from trading.domain.rules import BookRules, FillRule, MarginModel
+from trading.domain.rules import BookRules, FillRule, MarginMode, MarginModel, StopOutBasis
+from trading.domain.tiers import default_table
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 BTC = InstrumentSpec(
@@ -96,6 +97,15 @@ RULES = {
     "allow_pyramiding": False,
     "fill_rule": FillRule.SNAPSHOT,
 }
+# Rules that are written only where they differ from their default.
+LATER_RULES = {
+    "acts_between_rounds": True,
+    "margin_mode": MarginMode.ISOLATED,
+    "stop_out_basis": StopOutBasis.OPEN,
+    "tiers": (default_table(BTC),),
+    "clearance_fee_bps": Decimal(125),
+    "clearance_fees": (("BTCUSDT", Decimal(120)),),
+}
 
 
 def changed(after: Contract, before: Contract = CONTRACT):
@@ -128,11 +138,21 @@ def test_each_rule_that_differs_is_one_marked_line(name):
     assert line.before != line.after
 
 
+@pytest.mark.parametrize("name", LATER_RULES)
+def test_each_rule_that_is_more_than_the_default_is_told_as_new(name):
+    rules = replace(CONTRACT.rules, **{name: LATER_RULES[name]})
+
+    lines = changed(replace(CONTRACT, rules=rules))
+
+    assert lines
+    assert {line.change for line in lines} == {Change.NEW}
+
+
 def test_no_term_is_left_out_of_these_tests():
     known = {*TERMS, "rules", "roster"}
     assert {entry.name for entry in fields(Contract)} == known
     # The other two cannot be chosen: no other currency fits the instruments, and stops do not rest yet.
-    wanted = {*RULES, "settlement_asset", "resting_orders", "instruments"}
+    wanted = {*RULES, *LATER_RULES, "settlement_asset", "resting_orders", "instruments"}
     assert {entry.name for entry in fields(BookRules)} == wanted
 
 
