@@ -160,11 +160,11 @@ def test_a_hedge_pays_before_the_insurance_does():
         holding("10", "100", "YUSDT", seq=2),
         marks={"XUSDT": "70", "YUSDT": "125"},
     )
-    tiers = tuple(tier_table((0, None, "0.04", 0, 20), symbol=symbol) for symbol in SYMBOLS)
+    tiers = tuple(tier_table((0, None, "0.03", 0, 20), symbol=symbol) for symbol in SYMBOLS)
 
     outcome = liquidate(state, perpetual(tiers=tiers, clearance_fee_bps=D(0)), at=T0)
 
-    # 700 * .04 + 1250 * .04 = 78 > 50
+    # 700 * .03 + 1250 * .03 = 58.5 > 50; Y alone would be covered by 50 > 37.5.
     assert taken(outcome) == ["XUSDT", "YUSDT"]
     assert outcome.state.wallet == D(50)
     assert not any(line.house == "INSURANCE" for line in outcome.postings)
