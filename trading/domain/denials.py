@@ -28,6 +28,10 @@ class DenialCode(StrEnum):
     PYRAMIDING_NOT_ALLOWED = "PYRAMIDING_NOT_ALLOWED"
     LEVERAGE_CONFLICT = "LEVERAGE_CONFLICT"
     TOO_MANY_POSITIONS = "TOO_MANY_POSITIONS"
+    RESTING_ORDERS_NOT_ALLOWED = "RESTING_ORDERS_NOT_ALLOWED"
+    INVALID_ORDER = "INVALID_ORDER"
+    POST_ONLY_WOULD_TAKE = "POST_ONLY_WOULD_TAKE"
+    TRIGGER_WOULD_FIRE_AT_ONCE = "TRIGGER_WOULD_FIRE_AT_ONCE"
     EXITS_ON_WRONG_SIDE = "EXITS_ON_WRONG_SIDE"
     EXITS_OUT_OF_RANGE = "EXITS_OUT_OF_RANGE"
     INSUFFICIENT_MARGIN = "INSUFFICIENT_MARGIN"
@@ -46,6 +50,11 @@ class Denial:
         # Sorted: a database may hand the figures back in another order.
         figures = "".join(f" {key}={self.context[key]}" for key in sorted(self.context))
         return f"{self.code.value}{figures}"
+
+    def as_check(self) -> RuleCheck:
+        """Return the refusal as the one rule that was looked at: where there is no more to tell of it."""
+        limit, value = self.context.get("wanted", ""), self.context.get("found")
+        return RuleCheck(self.code, limit, value, passed=False)
 
 
 @dataclass(frozen=True, slots=True)

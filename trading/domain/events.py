@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from marketdata.domain.facts import Candle, Quote
+from marketdata.domain.facts import Candle, Quote, Timeframe
 from trading.domain.intents import Exits, OrderIntent
 
 
@@ -50,8 +50,16 @@ class MarksSeen:
 
 @dataclass(frozen=True, slots=True)
 class BarClosed:
+    """A candle of trades, and the same span of the mark where the venue publishes one."""
+
     symbol: str
     candle: Candle
+    mark: Candle | None = None
+    timeframe: Timeframe = Timeframe.M1
+
+    @property
+    def closed_at(self) -> datetime:
+        return self.candle.open_at + self.timeframe.delta
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""The plan for leaving a position. Set and checked here; they rest in the market from the account issue on."""
+"""The plan for leaving a position, set and checked.
+
+A position carries its exits itself; they are not orders. Each closes all that is held when it acts, so a partial close shrinks them,
+and whatever closes the position takes the others with it.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,31 @@ from trading.domain.money import figure
 # An exit farther away is a slip of the pen.
 FARTHEST_EXIT = 100
 
+# Percent. The venue's range for callbackRate since 2026-10-23.
+CALLBACK_RANGE = (Decimal("0.1"), Decimal(20))
+
+
+def rate_in_range(rate: Decimal | None) -> bool:
+    """Return whether a callback rate is one that the venue takes; None asks for no trailing."""
+    least, most = CALLBACK_RANGE
+    return rate is None or (rate.is_finite() and least <= rate <= most)
+
 
 def wrong_side(exits: Exits, *, is_long: bool, price: Decimal) -> Denial | None:
     """Return a denial when an exit would trigger at once: a long's stop lies below ``price`` and its target above, a short's reversed.
 
-    One that is more than 100 times the price is refused too.
+    One that is more than 100 times the price is refused too, and a trailing exit without a callback rate of the venue's range. A
+    trailing exit becomes active where a target would act.
     """
+    if not rate_in_range(exits.callback_rate):
+        least, most = map(figure, CALLBACK_RANGE)
+        figures = {"exit": "callback_rate", "level": str(exits.callback_rate)[:40]}
+        return Denial(DenialCode.EXITS_OUT_OF_RANGE, {**figures, "max": most, "min": least})
     direction = 1 if is_long else -1
     for name, level, sign in (
         ("stop_loss", exits.stop_loss, direction),
         ("take_profit", exits.take_profit, -direction),
+        ("activation_price", exits.activation_price, -direction),
     ):
         if level is None:
             continue
@@ -40,8 +59,11 @@ def wrong_side(exits: Exits, *, is_long: bool, price: Decimal) -> Denial | None:
 
 def on_tick(exits: Exits, spec: InstrumentSpec) -> Exits:
     """Return the exits with prices on the nearest tick."""
+    activation = exits.activation_price
     return Exits(
         stop_loss=None if exits.stop_loss is None else spec.round_price(exits.stop_loss),
         take_profit=None if exits.take_profit is None else spec.round_price(exits.take_profit),
         invalidation=exits.invalidation,
+        callback_rate=exits.callback_rate,
+        activation_price=None if activation is None else spec.round_price(activation),
     )

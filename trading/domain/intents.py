@@ -29,6 +29,19 @@ class OrderKind(StrEnum):
     TAKE_PROFIT_MARKET = "TAKE_PROFIT_MARKET"
     TRAILING_STOP = "TRAILING_STOP"
 
+    @property
+    def waits_for_trigger(self) -> bool:
+        """Return whether the order sleeps outside the market until a price wakes it."""
+        return self not in {OrderKind.MARKET, OrderKind.LIMIT}
+
+
+class TimeInForce(StrEnum):
+    """How long a limit order waits: until it is cancelled, not at all, or only if it does not trade at once (the venue's ``GTX``)."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    POST_ONLY = "POST_ONLY"
+
 
 class WishAction(StrEnum):
     OPEN_LONG = "OPEN_LONG"
@@ -40,11 +53,21 @@ class WishAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exits:
-    """The plan for leaving a position: prices in quote currency, and in words what would prove it wrong."""
+    """The plan for leaving a position: prices in quote currency, and in words what would prove it wrong.
+
+    ``callback_rate`` (percent, as the venue counts it) makes a trailing stop; it follows from ``activation_price`` on, at once
+    without one.
+    """
 
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     invalidation: str = ""
+    callback_rate: Decimal | None = None
+    activation_price: Decimal | None = None
+
+    @property
+    def trails(self) -> bool:
+        return self.callback_rate is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +100,12 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderIntent:
-    """A sized order, not yet checked: ``quantity`` in base units, unsigned."""
+    """A sized order, not yet checked: ``quantity`` in base units, unsigned.
+
+    A limit order needs ``limit_price`` (``time_in_force`` None is GTC), a stop or target ``trigger_price``, a trailing stop
+    ``callback_rate`` (percent). ``close_position`` makes a stop or target take all that is held when it triggers, whatever its
+    ``quantity``.
+    """
 
     symbol: str
     side: Side
@@ -86,3 +114,14 @@ class OrderIntent:
     reduce_only: bool = False
     kind: OrderKind = OrderKind.MARKET
     exits: Exits = field(default_factory=Exits)
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    callback_rate: Decimal | None = None
+    activation_price: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+    close_position: bool = False
+
+    @property
+    def rests(self) -> bool:
+        """Return whether the order may wait in the market or for its trigger."""
+        return self.kind is not OrderKind.MARKET

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -51,6 +51,7 @@ class OrderStatus(StrEnum):
 
     DENIED = "DENIED"
     SUBMITTING = "SUBMITTING"
+    OPEN = "OPEN"
     PARTIAL = "PARTIAL"
     FILLED = "FILLED"
     CANCELLED = "CANCELLED"
@@ -58,22 +59,38 @@ class OrderStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+class FillCause(StrEnum):
+    """What made a fill; an exit and a liquidation have no order of their own until a service writes one."""
+
+    ORDER = "ORDER"
+    EXIT = "EXIT"
+    LIQUIDATION = "LIQUIDATION"
+
+
+class ExitName(StrEnum):
+    """Which exit of a position acted; the words of its trade ids."""
+
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TRAILING = "trailing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderChange:
-    """How an order stands after the step; ``expected_price`` is None where no price could be told."""
+    """How an order stands after the step; ``expected_price`` is None where no price could be told.
+
+    ``quantity`` is told when the order was made to fit its position, ``denial`` when it was rejected at its trigger;
+    ``trail_extreme`` is what a trailing stop has followed to.
+    """
 
     client_order_id: str
     status: OrderStatus
     reserved: Decimal
     filled: Decimal
     expected_price: Decimal | None
-
-
-class FillCause(StrEnum):
-    """Why something was executed: an order was, or the account's cover gave out (no order was asked then)."""
-
-    ORDER = "ORDER"
-    LIQUIDATION = "LIQUIDATION"
+    quantity: Decimal | None = None
+    trail_extreme: Decimal | None = None
+    denial: Denial | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +98,7 @@ class BookedFill:
     """One execution with the profit of the part that it closed, before the fee.
 
     A liquidation has no client order id; its ``fee`` is what was taken of it, clearance included, and its trade id names the position.
+    An exit has no ``client_order_id``; ``exit_name`` and ``position_seq`` say which exit of which holding it was.
     """
 
     seq: int
@@ -96,6 +114,8 @@ class BookedFill:
     reference_price: Decimal
     at: datetime
     cause: FillCause = FillCause.ORDER
+    exit_name: ExitName | None = None
+    position_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +130,16 @@ class Outcome:
     intents: tuple[OrderIntent, ...] = ()
     denials: tuple[Denial, ...] = ()
     checks: tuple[RuleCheck, ...] = ()
+
+    def then(self, later: Outcome) -> Outcome:
+        """Return both as one: the later state, and everything to be written down in order."""
+        return replace(
+            later,
+            postings=self.postings + later.postings,
+            fills=self.fills + later.fills,
+            positions=self.positions + later.positions,
+            orders=self.orders + later.orders,
+            intents=self.intents + later.intents,
+            denials=self.denials + later.denials,
+            checks=self.checks + later.checks,
+        )

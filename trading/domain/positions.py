@@ -32,6 +32,7 @@ def enter(
 ) -> PositionState:
     """Return the holding grown by ``quantity`` (unsigned); exits that are given replace its own."""
     cost = round_money(quantity * price)
+    updated = _updated_exits(position.exits, exits)
     return replace(
         position,
         quantity=position.quantity + (quantity if position.is_long else -quantity),
@@ -39,8 +40,19 @@ def enter(
         entered_quantity=position.entered_quantity + quantity,
         entered_cost=position.entered_cost + cost,
         fees=position.fees + fee,
-        exits=_updated_exits(position.exits, exits),
+        exits=updated,
+        trail_extreme=trail_kept(position, updated),
     )
+
+
+def trail_kept(position: PositionState, exits: Exits) -> Decimal | None:
+    """Return how far the trailing exit has followed under new ``exits``: a changed one starts again."""
+    old = position.exits
+    same = (old.callback_rate, old.activation_price) == (
+        exits.callback_rate,
+        exits.activation_price,
+    )
+    return position.trail_extreme if same else None
 
 
 def leave(
@@ -76,4 +88,6 @@ def _updated_exits(old: Exits, given: Exits) -> Exits:
         stop_loss=old.stop_loss if given.stop_loss is None else given.stop_loss,
         take_profit=old.take_profit if given.take_profit is None else given.take_profit,
         invalidation=given.invalidation or old.invalidation,
+        callback_rate=given.callback_rate if given.trails else old.callback_rate,
+        activation_price=given.activation_price if given.trails else old.activation_price,
     )

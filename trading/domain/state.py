@@ -16,7 +16,8 @@ class PositionState:
     """One holding from flat to flat.
 
     ``quantity`` is signed (0 once closed); ``entry_cost`` is what the open part cost, unsigned. ``entered_*`` and ``exited_*`` are
-    unsigned sums over the whole holding. ``realised`` is before fees and funding.
+    unsigned sums over the whole holding. ``realised`` is before fees and funding. ``trail_extreme`` is the best price that the
+    trailing exit has followed to, None before it is active.
     """
 
     symbol: str
@@ -34,6 +35,7 @@ class PositionState:
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     exits: Exits = field(default_factory=Exits)
+    trail_extreme: Decimal | None = None
     closed_at: datetime | None = None
 
     @property
@@ -48,13 +50,17 @@ class PositionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderState:
-    """An accepted order that may still be filled; ``reserved`` is the money set aside for its unfilled part."""
+    """An accepted order that may still be filled; ``reserved`` is the money set aside for its unfilled part.
+
+    ``trail_extreme`` is the best price that a trailing stop has followed to, None before it is active.
+    """
 
     client_order_id: str
     intent: OrderIntent
     reserved: Decimal
     expected_price: Decimal
     filled: Decimal = ZERO
+    trail_extreme: Decimal | None = None
 
     @property
     def symbol(self) -> str:
@@ -73,8 +79,9 @@ class OrderState:
 class AccountState:
     """An account between two events.
 
-    ``positions`` by symbol holds the open ones only, ``orders`` by client order id those that have not ended. ``next_position`` and
-    ``next_fill`` are the numbers that the next of each gets, from 1.
+    ``positions`` by symbol holds the open ones only, ``orders`` by client order id those that have not ended, in the order in which
+    they were accepted. ``next_position`` and ``next_fill`` are the numbers that the next of each gets, from 1. ``funded_at`` is the
+    last funding stamp settled by symbol.
     """
 
     ordinal: int
@@ -84,6 +91,7 @@ class AccountState:
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     next_position: int = 1
     next_fill: int = 1
+    funded_at: Mapping[str, datetime] = field(default_factory=dict)
 
     def with_marks(self, marks: Mapping[str, Decimal]) -> AccountState:
         return replace(self, marks={**self.marks, **marks})
@@ -103,6 +111,15 @@ class AccountState:
     def without_order(self, client_order_id: str) -> AccountState:
         kept = {key: order for key, order in self.orders.items() if key != client_order_id}
         return replace(self, orders=kept)
+
+    def without_sleepers(self) -> AccountState:
+        """Return the state without orders that wait for a trigger: they tie up nothing, and are checked when it comes."""
+        awake = {
+            key: order
+            for key, order in self.orders.items()
+            if not order.intent.kind.waits_for_trigger
+        }
+        return replace(self, orders=awake)
 
     def quantity(self, symbol: str) -> Decimal:
         """Return the signed quantity held of ``symbol``, 0 when flat."""
