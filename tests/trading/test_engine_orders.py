@@ -28,7 +28,6 @@ from trading.domain.events import (
     CapitalPaid,
     EndStatus,
     ExitsSet,
-    FundingSettled,
     MarksSeen,
     OrderAsked,
     OrderEnded,
@@ -207,9 +206,6 @@ def test_what_the_engine_does_not_settle_yet_it_refuses():
     bar = Candle(T0, D(1), D(1), D(1), D(1), D(0))
     with pytest.raises(NotImplementedError, match="bars are walked from the account issue on"):
         step(funded(RULES), BarClosed("XUSDT", bar), RULES)
-    funding = FundingSettled(at(0), "XUSDT", D("0.0001"), D(100))
-    with pytest.raises(NotImplementedError, match="funding is settled from the account issue on"):
-        step(funded(RULES), funding, RULES)
 
 
 def test_equal_steps_give_equal_outcomes():

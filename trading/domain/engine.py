@@ -26,6 +26,7 @@ from trading.domain.events import (
 )
 from trading.domain.exits import on_tick, wrong_side
 from trading.domain.fills import Booking, Execution, book_execution, posting_group
+from trading.domain.funding import settle_funding
 from trading.domain.intents import OrderIntent, Side
 from trading.domain.liquidation import liquidate
 from trading.domain.margin import mark_of
@@ -50,7 +51,7 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
     Pure and deterministic. A refusal is an outcome; errors are for callers that break the order of things.
 
     Raises:
-        NotImplementedError: For funding and bars, which the engine does not settle yet.
+        NotImplementedError: For bars, which the engine does not walk yet.
         ValueError: For an order id asked twice, a report of an order that is not open or of more than was left of it.
         KeyError: When the mark of an open position is missing.
     """
@@ -74,7 +75,7 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
         case BarClosed():
             raise NotImplementedError("bars are walked from the account issue on")
         case FundingSettled():
-            raise NotImplementedError("funding is settled from the account issue on")
+            return settle_funding(state, event)
     assert_never(event)
 
 
