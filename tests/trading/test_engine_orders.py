@@ -10,7 +10,6 @@ from marketdata.domain.facts import Candle
 from tests.trading.builders import (
     T0,
     D,
-    at,
     buy,
     funded,
     make_rules,
@@ -33,8 +32,9 @@ from trading.domain.events import (
     OrderEnded,
     QuoteSeen,
 )
-from trading.domain.intents import Exits
+from trading.domain.intents import Exits, OrderKind
 from trading.domain.margin import account_figures
+from trading.domain.outcome import Outcome
 from trading.domain.state import AccountState
 
 RULES = make_rules()
@@ -202,10 +202,19 @@ def test_a_missing_mark_is_named():
         account_figures(replace(state, marks={"YUSDT": D(1)}))
 
 
-def test_what_the_engine_does_not_settle_yet_it_refuses():
-    bar = Candle(T0, D(1), D(1), D(1), D(1), D(0))
-    with pytest.raises(NotImplementedError, match="bars are walked from the account issue on"):
-        step(funded(RULES), BarClosed("XUSDT", bar), RULES)
+def test_a_book_without_resting_orders_takes_a_bar_for_its_mark():
+    exits = Exits(stop_loss=D(95))
+    state, _ = play(funded(RULES), RULES, (buy("1", exits=exits), quote("100")))
+    bar = Candle(T0, D(100), D(101), D(90), D(97), D(0))
+    outcome = step(state, BarClosed("XUSDT", bar), RULES)
+    assert outcome == Outcome(state=state.with_marks({"XUSDT": D(97)}))
+
+
+def test_a_book_without_resting_orders_refuses_them():
+    limit = buy("1", kind=OrderKind.LIMIT, limit_price=D(90))
+    outcome = asked(limit)
+    assert str(outcome.denials[0]) == "RESTING_ORDERS_NOT_ALLOWED kind=LIMIT"
+    assert outcome.state.orders == {}
 
 
 def test_equal_steps_give_equal_outcomes():

@@ -25,21 +25,18 @@ from trading.domain.events import (
     VenueReport,
 )
 from trading.domain.exits import on_tick, wrong_side
-from trading.domain.fills import Booking, Execution, book_execution, posting_group
+from trading.domain.fills import posting_group
 from trading.domain.funding import settle_funding
 from trading.domain.intents import OrderIntent, Side
 from trading.domain.liquidation import liquidate
 from trading.domain.margin import mark_of
 from trading.domain.money import MONEY_CAP, ZERO, exact
-from trading.domain.outcome import (
-    BookedFill,
-    EntryKind,
-    House,
-    OrderChange,
-    OrderStatus,
-    Outcome,
-)
-from trading.domain.risk import check_order
+from trading.domain.outcome import EntryKind, House, OrderChange, OrderStatus, Outcome
+from trading.domain.positions import trail_kept
+from trading.domain.reports import book_report, end_order
+from trading.domain.resting.asking import check_resting
+from trading.domain.resting.bars import walk_bar
+from trading.domain.risk import OrderCheck, check_order
 from trading.domain.rules import BookRules
 from trading.domain.state import AccountState, OrderState, PositionState
 
@@ -51,8 +48,8 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
     Pure and deterministic. A refusal is an outcome; errors are for callers that break the order of things.
 
     Raises:
-        NotImplementedError: For bars, which the engine does not walk yet.
-        ValueError: For an order id asked twice, a report of an order that is not open or of more than was left of it.
+        ValueError: For an order id asked twice, a report of an order that is not open or of more than was left of it, a funding stamp
+            without figures.
         KeyError: When the mark of an open position is missing.
     """
     match event:
@@ -65,15 +62,15 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
         case OrderAsked():
             return _ask_order(state, event, rules)
         case VenueReport():
-            return _book_report(state, event)
+            return book_report(state, event)
         case OrderEnded():
-            return _end_order(state, event)
+            return end_order(state, event)
         case ExitsSet():
             return _set_exits(state, event, rules)
         case ActTaken():
             return _take_act(state, event, rules)
         case BarClosed():
-            raise NotImplementedError("bars are walked from the account issue on")
+            return _walk_bar(state, event, rules)
         case FundingSettled():
             return settle_funding(state, event)
     assert_never(event)
@@ -97,8 +94,20 @@ def _take_marks(
 ) -> Outcome:
     """Return the account at its new marks, positions that it no longer covers taken away where the rules act between rounds."""
     state = state.with_marks(marks)
-    liquidated = liquidate(state, rules, at=at) if rules.acts_between_rounds else None
-    return liquidated or Outcome(state=state)
+    return _liquidated(state, rules, at=at) or Outcome(state=state)
+
+
+def _liquidated(state: AccountState, rules: BookRules, *, at: datetime) -> Outcome | None:
+    return liquidate(state, rules, at=at) if rules.acts_between_rounds else None
+
+
+def _walk_bar(state: AccountState, event: BarClosed, rules: BookRules) -> Outcome:
+    if rules.resting_orders:
+        return walk_bar(
+            state, event, rules, liquidate=lambda now, at: _liquidated(now, rules, at=at)
+        )
+    marks = {event.symbol: (event.mark or event.candle).close}
+    return _take_marks(state, marks, rules, at=event.closed_at)
 
 
 def _ask_order(state: AccountState, event: OrderAsked, rules: BookRules) -> Outcome:
@@ -106,7 +115,7 @@ def _ask_order(state: AccountState, event: OrderAsked, rules: BookRules) -> Outc
         raise ValueError(f"order {event.client_order_id} is open already")
     if event.quote is not None:
         state = state.with_marks({event.quote.symbol: event.quote.mark})
-    verdict = check_order(state, event.intent, event.quote, rules)
+    intent, verdict = _checked(state, event, rules)
     change = OrderChange(
         client_order_id=event.client_order_id,
         status=OrderStatus.DENIED if verdict.denial else OrderStatus.SUBMITTING,
@@ -119,99 +128,25 @@ def _ask_order(state: AccountState, event: OrderAsked, rules: BookRules) -> Outc
         return Outcome(state=state, orders=(change,), denials=denials, checks=verdict.checks)
     order = OrderState(
         client_order_id=event.client_order_id,
-        intent=event.intent,
+        intent=intent,
         reserved=verdict.reserved,
         expected_price=verdict.expected_price,
     )
     return Outcome(state=state.with_order(order), orders=(change,), checks=verdict.checks)
 
 
-def _book_report(state: AccountState, report: VenueReport) -> Outcome:
-    order = _open_order(state, report.client_order_id)
-    if not ZERO <= report.quantity <= order.remaining:
-        raise ValueError(
-            f"order {order.client_order_id} has {order.remaining} left, the report tells of {report.quantity}"
-        )
-    if report.quantity == 0:
-        return _after_report(state, order, report)
-    execution = Execution(
-        symbol=order.symbol,
-        side=order.side,
-        quantity=report.quantity,
-        price=report.price,
-        fee=report.fee,
-        leverage=order.intent.leverage,
-        at=report.at,
-        exits=order.intent.exits,
+def _checked(
+    state: AccountState, event: OrderAsked, rules: BookRules
+) -> tuple[OrderIntent, OrderCheck]:
+    intent = event.intent
+    if not intent.rests:
+        return intent, check_order(state.without_sleepers(), intent, event.quote, rules)
+    if rules.resting_orders:
+        return check_resting(state, intent, event.quote, rules)
+    denial = Denial(DenialCode.RESTING_ORDERS_NOT_ALLOWED, {"kind": intent.kind.value})
+    return intent, OrderCheck(
+        checks=(denial.as_check(),), denial=denial, expected_price=None, reserved=ZERO
     )
-    booking = book_execution(state, execution)
-    filled = replace(order, filled=order.filled + report.quantity)
-    outcome = _after_report(booking.state, filled, report)
-    return replace(
-        outcome,
-        postings=booking.postings,
-        positions=booking.positions,
-        fills=(_booked_fill(order, report, booking),),
-    )
-
-
-def _booked_fill(order: OrderState, report: VenueReport, booking: Booking) -> BookedFill:
-    return BookedFill(
-        seq=booking.seq,
-        client_order_id=order.client_order_id,
-        trade_id=report.trade_id,
-        symbol=order.symbol,
-        side=order.side,
-        quantity=report.quantity,
-        price=report.price,
-        fee=report.fee,
-        realised=booking.realised,
-        is_maker=report.is_maker,
-        reference_price=report.reference_price,
-        at=report.at,
-    )
-
-
-def _after_report(state: AccountState, order: OrderState, report: VenueReport) -> Outcome:
-    """Return the order as the report leaves it: filled, ended with a rest that expires, or waiting with less set aside."""
-    if order.remaining == 0:
-        return _ended(state, order, OrderStatus.FILLED)
-    if report.is_final:
-        return _ended(state, order, OrderStatus.EXPIRED)
-    waiting = replace(
-        order, reserved=round_money(order.reserved * order.remaining / order.intent.quantity)
-    )
-    change = OrderChange(
-        client_order_id=order.client_order_id,
-        status=OrderStatus.PARTIAL if order.filled else OrderStatus.SUBMITTING,
-        reserved=waiting.reserved,
-        filled=order.filled,
-        expected_price=order.expected_price,
-    )
-    return Outcome(state=state.with_order(waiting), orders=(change,))
-
-
-def _ended(state: AccountState, order: OrderState, status: OrderStatus) -> Outcome:
-    change = OrderChange(
-        client_order_id=order.client_order_id,
-        status=status,
-        reserved=ZERO,
-        filled=order.filled,
-        expected_price=order.expected_price,
-    )
-    return Outcome(state=state.without_order(order.client_order_id), orders=(change,))
-
-
-def _end_order(state: AccountState, event: OrderEnded) -> Outcome:
-    order = _open_order(state, event.client_order_id)
-    return _ended(state, order, OrderStatus(event.status.value))
-
-
-def _open_order(state: AccountState, client_order_id: str) -> OrderState:
-    order = state.orders.get(client_order_id)
-    if order is None:
-        raise ValueError(f"order {client_order_id} is not open on account {state.ordinal}")
-    return order
 
 
 def _set_exits(state: AccountState, event: ExitsSet, rules: BookRules) -> Outcome:
@@ -224,7 +159,7 @@ def _set_exits(state: AccountState, event: ExitsSet, rules: BookRules) -> Outcom
     wrong = wrong_side(exits, is_long=held.is_long, price=mark_of(state, event.symbol))
     if wrong:
         return Outcome(state=state, denials=(wrong,))
-    changed = replace(held, exits=exits)
+    changed = replace(held, exits=exits, trail_extreme=trail_kept(held, exits))
     return Outcome(state=state.with_position(changed), positions=(changed,))
 
 
