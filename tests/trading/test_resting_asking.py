@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.trading.builders import D, buy, funded, make_rules, quote, sell
+from tests.trading.builders import D, buy, funded, make_rules, quote, sell, spec
 from tests.trading.resting import holding, rest
-from trading.domain.intents import Exits, OrderKind, TimeInForce
+from trading.domain.intents import Exits, OrderKind, Side, TimeInForce
 from trading.domain.margin import account_figures
 from trading.domain.resting.arrival import arrival_report
 from trading.domain.resting.asking import check_resting
+from trading.domain.risk import check_order
+from trading.domain.sizing import smallest_order
 
 RULES = make_rules(slippage_bps=D(10), fee_bps_maker=D(2))
 WIDE = quote("100", spread="0.2")
@@ -150,3 +154,36 @@ def test_what_the_paper_venue_says_on_arrival(intent, price, quantity, is_final)
     assert (report.price, report.quantity, report.is_final) == (D(price), D(quantity), is_final)
     assert not report.is_maker
     assert report.fee == (D(quantity) * D(price) * D("0.0005")).quantize(D("1E-8"))
+
+
+@given(
+    price=st.integers(1, 10_000_000).map(lambda n: D(n) / 100),
+    step=st.sampled_from(["0.001", "0.1", "1", "10"]),
+    least=st.sampled_from(["0.001", "0.5", "3"]),
+    value=st.sampled_from(["0", "5", "20", "100"]),
+    side=st.sampled_from(list(Side)),
+)
+def test_the_smallest_order_passes_and_one_step_less_does_not(price, step, least, value, side):
+    symbol = spec(step=D(step), min_quantity=D(least), min_notional=D(value))
+    rules = make_rules(instruments=(symbol,), slippage_bps=D(10))
+    market = quote(price)
+
+    smallest = smallest_order(symbol, market, rules, side=side)
+
+    def broken(quantity) -> set[str]:
+        order = buy if side is Side.BUY else sell
+        checks = check_order(
+            funded(rules, "1000000000"), order(str(quantity)), market, rules
+        ).checks
+        about_size = {"QUANTITY_BELOW_STEP", "BELOW_MIN_QUANTITY", "BELOW_MIN_NOTIONAL"}
+        return {check.rule.value for check in checks if not check.passed} & about_size
+
+    assert broken(smallest.quantity) == set()
+    assert broken(smallest.quantity - symbol.step) != set()
+
+
+def test_the_smallest_order_of_the_venues_bitcoin():
+    symbol = spec("BTCUSDT", tick=D("0.1"), min_notional=D(100))
+    rules = make_rules(instruments=(symbol,))
+    smallest = smallest_order(symbol, quote("60000", "BTCUSDT"), rules)
+    assert (smallest.quantity, smallest.notional) == (D("0.002"), D(120))

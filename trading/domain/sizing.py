@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal
 
 from marketdata.domain.facts import Quote
 from marketdata.domain.instruments import InstrumentSpec
 from trading.domain.denials import Denial, DenialCode
 from trading.domain.exits import on_tick
 from trading.domain.intents import OrderIntent, Side, Wish, WishAction
-from trading.domain.margin import account_figures
+from trading.domain.margin import account_figures, notional
 from trading.domain.money import BPS, ZERO, exact, figure
 from trading.domain.pricing import taker_price
 from trading.domain.rules import HUNDRED, BookRules, MarginModel
@@ -153,6 +154,25 @@ def _quantity_of_fraction(
     crossing = max(ZERO, (price - quote.mark) * side.sign)
     unit_cost = margin + crossing + price * rules.fee_bps_taker / BPS
     return min(free * fraction / unit_cost, LARGEST_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestOrder:
+    """The least that an order may open: ``quantity`` in base units, worth ``notional`` at the price that it would get."""
+
+    quantity: Decimal
+    notional: Decimal
+
+
+@exact
+def smallest_order(
+    spec: InstrumentSpec, quote: Quote, rules: BookRules, *, side: Side = Side.BUY
+) -> SmallestOrder:
+    """Return the smallest market order that passes the instrument's step, minimum quantity and minimum value at ``quote``."""
+    price = taker_price(quote, side, rules=rules, spec=spec)
+    least = max(spec.min_quantity, spec.min_notional / price, spec.step)
+    quantity = (least / spec.step).to_integral_value(rounding=ROUND_UP) * spec.step
+    return SmallestOrder(quantity, notional(quantity, price))
 
 
 def _stepped(asked: Decimal, spec: InstrumentSpec) -> Decimal | Denial:
