@@ -6,6 +6,7 @@ from typing import Any
 
 from marketdata.domain.facts import Candle, Quote
 from tests.trading.builders import D, at, buy, funded, play, quote, sell
+from trading.domain.denials import Denial
 from trading.domain.events import BarClosed
 from trading.domain.intents import Exits, OrderIntent
 from trading.domain.outcome import Outcome
@@ -45,17 +46,18 @@ def holding(
     return play(state or funded(rules), rules, (intent, quote("100", symbol)))[0]
 
 
-def rest(
+def try_rest(
     state: AccountState,
     intent: OrderIntent,
     rules: BookRules,
     *,
     order_id: str = "o1",
     market: Quote | None = None,
-) -> AccountState:
-    """Return the account with the order accepted and waiting."""
+) -> AccountState | Denial:
+    """Return the account with the order accepted and waiting, or why it was refused."""
     fitted, verdict = check_resting(state, intent, market or quote("100", intent.symbol), rules)
-    assert verdict.denial is None, str(verdict.denial)
+    if verdict.denial:
+        return verdict.denial
     assert verdict.expected_price is not None
     order = OrderState(
         client_order_id=order_id,
@@ -64,6 +66,13 @@ def rest(
         expected_price=verdict.expected_price,
     )
     return state.with_order(order)
+
+
+def rest(state: AccountState, intent: OrderIntent, rules: BookRules, **more: Any) -> AccountState:
+    """Return the account with the order accepted and waiting; it must be."""
+    waiting = try_rest(state, intent, rules, **more)
+    assert isinstance(waiting, AccountState), str(waiting)
+    return waiting
 
 
 def told(outcome: Outcome) -> list[tuple[str, str]]:

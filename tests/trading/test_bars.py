@@ -92,6 +92,18 @@ def test_an_exit_says_what_it_was_and_books_a_balanced_group():
     assert sum(line.amount for line in outcome.postings) == 0
 
 
+def test_a_stop_that_was_jumped_over_slips_from_the_open():
+    outcome = walk_bar(holding(SLIPPING, stop_loss="95"), bar("94 101 94 96"), SLIPPING)
+    # 94 less 10 bps is 93.906, down to 93.90
+    assert told(outcome) == [("exit-1-stop_loss-1", "93.9")]
+
+
+def test_a_trailing_exit_stands_behind_the_bars_best_price_from_the_next_bar_on():
+    waited = walk_bar(holding(RULES, callback_rate="10"), bar("100 110 91 105"), RULES)
+    outcome = walk_bar(waited.state, bar("105 105 99 99", minutes=2), RULES)
+    assert told(outcome) == [("exit-1-trailing-1", "99")]
+
+
 def test_a_gap_fills_at_the_time_of_the_open():
     outcome = walk_bar(holding(RULES, stop_loss="95"), bar("94 94 94 94"), RULES)
     assert outcome.fills[0].at == at(1)

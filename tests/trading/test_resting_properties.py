@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.domain.facts import Candle
-from tests.trading.builders import D, at, buy, funded, make_rules, quote, sell
-from tests.trading.resting import holding
+from tests.trading.builders import D, at, buy, funded, make_rules, sell
+from tests.trading.resting import holding, try_rest
+from trading.domain.denials import Denial
 from trading.domain.events import BarClosed, FundingSettled
 from trading.domain.funding import settle_funding
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side
 from trading.domain.margin import account_figures
 from trading.domain.outcome import ExitName, Outcome
-from trading.domain.resting.asking import check_resting
 from trading.domain.resting.bars import walk_bar, walk_bars
 from trading.domain.resting.triggers import Trail, followed, trail_trigger
-from trading.domain.state import AccountState, OrderState
+from trading.domain.state import AccountState
 
 RULES = make_rules(slippage_bps=D(7), fee_bps_maker=D(2))
 SPEC = RULES.spec("XUSDT")
@@ -96,16 +96,9 @@ def test_an_account_adds_up_whatever_waits_in_it(orders, held, walk):
 
 
 def accepted(state: AccountState, intent: OrderIntent, order_id: str) -> AccountState:
-    fitted, verdict = check_resting(state, intent, quote("100", intent.symbol), RULES)
-    if verdict.denial or verdict.expected_price is None:
-        return state
-    order = OrderState(
-        client_order_id=order_id,
-        intent=fitted,
-        reserved=verdict.reserved,
-        expected_price=verdict.expected_price,
-    )
-    return state.with_order(order)
+    """Return the account with the order waiting, if it is not refused."""
+    waiting = try_rest(state, intent, RULES, order_id=order_id)
+    return state if isinstance(waiting, Denial) else waiting
 
 
 def check_books(before: AccountState, outcome: Outcome) -> None:
