@@ -77,6 +77,15 @@ def test_a_partial_fill_keeps_its_part_of_the_reserve():
     assert account_figures(outcome.state).free_margin == D("8999.5")
 
 
+def test_each_partial_fill_keeps_the_reserve_of_what_is_left():
+    state = asked(buy("10")).state  # reserve 1000 + .5
+    for number, part, reserved in ((1, "4", "600.3"), (2, "3", "300.15"), (3, "2", "100.05")):
+        report = report_of(replace(buy("10"), quantity=D(part)), quote("100"), RULES, "o1")
+        report = replace(report, is_final=False, trade_id=f"o1:{number}")
+        state = step(state, report, RULES).state
+        assert state.orders["o1"].reserved == D(reserved)
+
+
 def test_a_final_report_of_a_part_expires_the_rest():
     state = asked(buy("10")).state
     report = report_of(replace(buy("10"), quantity=D(4)), quote("100"), RULES, "o1")

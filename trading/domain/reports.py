@@ -81,9 +81,8 @@ def _after_report(state: AccountState, order: OrderState, report: VenueReport) -
         return ended(state, order, OrderStatus.FILLED)
     if report.is_final:
         return ended(state, order, OrderStatus.EXPIRED)
-    waiting = replace(
-        order, reserved=round_money(order.reserved * order.remaining / order.intent.quantity)
-    )
+    before = order.remaining + report.quantity
+    waiting = replace(order, reserved=round_money(order.reserved * order.remaining / before))
     change = OrderChange(
         client_order_id=order.client_order_id,
         status=_waiting_status(order),
