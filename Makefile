@@ -6,6 +6,7 @@
 #   make fix        format and repair what can be repaired by itself
 #   make bench      benchmarks
 #   make test-data DATA=DIR   the checks over recorded market data in DIR
+#   make oracles    test vectors from other tools, in an environment of their own
 #   make screenshots          pictures of a running arena into docs/screenshots
 
 .DEFAULT_GOAL := help
@@ -13,6 +14,7 @@ SHELL := /bin/sh
 APPS := arena_site competitions agents trading marketdata
 VENV := .venv
 BIN := $(VENV)/bin
+ORACLES := .venv-oracles
 # Named to override: make run PYTHON=/opt/python3.12/bin/python3
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && \
@@ -24,10 +26,10 @@ PRODUCTION := DEBUG=0 ARENA_HTTPS=1 ALLOWED_HOSTS=arena.example.org DATABASE_URL
 	SECRET_KEY=only-for-the-check-EEtBm3Xw9v7nQhKc5RzTgYp2LsDj8UfA4iGo6qVb \
 	ARENA_ENCRYPTION_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 
-.PHONY: help run test check fix bench test-data screenshots clean
+.PHONY: help run test check fix bench test-data oracles screenshots clean
 
 help:
-	@sed -n '3,9s/^# \{0,1\}//p' Makefile
+	@sed -n '3,10s/^# \{0,1\}//p' Makefile
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \
@@ -73,9 +75,20 @@ test-data: $(VENV)/.dev
 		echo "DATA must name a directory with recorded data, was '$(DATA)': make test-data DATA=DIR" >&2; exit 1; fi
 	ARENA_TEST_DATA="$(abspath $(DATA))" $(BIN)/python -m pytest tests/real_data -m real_data $(ARGS)
 
+# The tools want other versions than the arena, and are under other licences: they stay out of its environment.
+$(ORACLES)/.installed: tests/oracles/requirements.txt
+	$(PYTHON) -m venv $(ORACLES)
+	$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --prefer-binary -r tests/oracles/requirements.txt
+	@touch $@
+
+oracles: $(ORACLES)/.installed
+	@for tool in nautilus vectorbt freqtrade ccxt; do \
+		echo "tests.oracles.from_$$tool"; \
+		$(ORACLES)/bin/python -m tests.oracles.from_$$tool || exit 1; done
+
 screenshots: $(VENV)/.dev
 	$(BIN)/python scripts/screenshots.py $(ARGS)
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
