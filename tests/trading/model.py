@@ -191,10 +191,10 @@ class Account:
         """Return the rules that an order breaks, the price it is counted at, and what it sets aside."""
         price = self.terms.price(order.sign, bid, ask)
         broken = self._wrong_sizes(order, price)
-        if order.quantity <= 0 or order.leverage < 1:
-            return broken, price, Fraction(0)
         if order.reduce_only:
             return broken | self._wrong_reduction(order), price, Fraction(0)
+        if order.quantity <= 0 or order.leverage < 1:
+            return broken, price, Fraction(0)
         before = deepcopy(self)
         for name, other in self._same_side(order):
             fee = self.terms.fee_of(other.left, other.price)
