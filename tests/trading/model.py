@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 MOST_MONEY = 10**9
+LARGEST_SIZE = 10**15
 FARTHEST_EXIT = 100
 
 
@@ -215,6 +216,8 @@ class Account:
 
     def _wrong_sizes(self, order: Wanted, price: Fraction) -> set[str]:
         terms, broken = self.terms, set()
+        if abs(order.quantity) > LARGEST_SIZE:
+            broken.add("INVALID_SIZE")
         if order.quantity <= 0 or order.quantity % terms.step:
             broken.add("QUANTITY_BELOW_STEP")
         if terms.most is not None and order.quantity > terms.most:

@@ -187,7 +187,7 @@ class EngineAndModel(RuleBasedStateMachine):
             return
         held = self.state.quantity(order.symbol)
         beyond = report.quantity > max(-held * order.side.sign, 0)
-        if (order.intent.reduce_only and beyond) or self.frees_too_much(report):
+        if order.intent.reduce_only and beyond:
             return
         outcome = step(self.state, report, self.rules)
         profit = self.model.report(
@@ -204,12 +204,6 @@ class EngineAndModel(RuleBasedStateMachine):
             assert Fraction(outcome.fills[0].fee) == Fraction(report.fee)
         if order.intent.reduce_only:
             assert self.state.quantity(order.symbol) * held >= 0
-
-    def frees_too_much(self, report: VenueReport) -> bool:
-        """Tell whether a report comes upon the error of test_each_part_frees_its_share_of_the_reserve; to go with its repair."""
-        order = self.state.orders[report.client_order_id]
-        goes_on = not report.is_final and report.quantity < order.remaining
-        return goes_on and order.filled > 0 and order.reserved > 0
 
     @rule(changes=st.dictionaries(symbols, ordinary_prices, min_size=1))
     def move(self, changes):
@@ -264,8 +258,7 @@ class EngineAndModel(RuleBasedStateMachine):
                 side=side,
                 quantity=quantity,
                 leverage=leverage,
-                # To go with the repair of test_a_reduction_with_any_leverage_needs_a_position.
-                reduce_only=reduce and leverage >= 1,
+                reduce_only=reduce,
             )
         )
 

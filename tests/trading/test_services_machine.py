@@ -112,8 +112,7 @@ class ServicesMachine(RuleBasedStateMachine):
         symbol=symbols,
         action=leaves,
         quantity=st.integers(1, 60),
-        # One that waits belongs here too, with the repair of test_a_reduction_that_was_overtaken_opens_nothing.
-        goes_on=st.just(True),
+        goes_on=st.booleans(),
     )
     def leave(self, ordinal, symbol, action, quantity, goes_on):
         size = D(quantity) if action is WishAction.REDUCE else None
@@ -216,11 +215,6 @@ def test_the_services_keep_the_books_whatever_happens():
     )
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a reduction that waits is filled whole although another order has closed its position meanwhile",
-)
 @pytest.mark.django_db
 def test_a_reduction_that_was_overtaken_opens_nothing():
     book = make_book()

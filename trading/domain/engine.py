@@ -24,7 +24,7 @@ from trading.domain.events import (
     QuoteSeen,
     VenueReport,
 )
-from trading.domain.exits import on_tick, wrong_side
+from trading.domain.exits import not_a_number, on_tick, wrong_side
 from trading.domain.fills import posting_group
 from trading.domain.funding import settle_funding
 from trading.domain.intents import OrderIntent, Side
@@ -155,6 +155,8 @@ def _set_exits(state: AccountState, event: ExitsSet, rules: BookRules) -> Outcom
     if spec is None or held is None:
         denial = Denial(DenialCode.NO_POSITION, {"symbol": event.symbol[:32]})
         return Outcome(state=state, denials=(denial,))
+    if odd := not_a_number(event.exits):
+        return Outcome(state=state, denials=(odd,))
     exits = on_tick(event.exits, spec)
     wrong = wrong_side(exits, is_long=held.is_long, price=mark_of(state, event.symbol))
     if wrong:

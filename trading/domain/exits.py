@@ -26,6 +26,16 @@ def rate_in_range(rate: Decimal | None) -> bool:
     return rate is None or (rate.is_finite() and least <= rate <= most)
 
 
+def not_a_number(exits: Exits) -> Denial | None:
+    """Return a denial when a price of an exit is none, before anything is reckoned with it."""
+    for name in ("stop_loss", "take_profit", "activation_price"):
+        level: Decimal | None = getattr(exits, name)
+        if level is not None and not level.is_finite():
+            figures = {"exit": name, "level": str(level)[:40], "max": "a number"}
+            return Denial(DenialCode.EXITS_OUT_OF_RANGE, figures)
+    return None
+
+
 def wrong_side(exits: Exits, *, is_long: bool, price: Decimal) -> Denial | None:
     """Return a denial when an exit would trigger at once: a long's stop lies below ``price`` and its target above, a short's reversed.
 
@@ -36,6 +46,8 @@ def wrong_side(exits: Exits, *, is_long: bool, price: Decimal) -> Denial | None:
         least, most = map(figure, CALLBACK_RANGE)
         figures = {"exit": "callback_rate", "level": str(exits.callback_rate)[:40]}
         return Denial(DenialCode.EXITS_OUT_OF_RANGE, {**figures, "max": most, "min": least})
+    if denial := not_a_number(exits):
+        return denial
     direction = 1 if is_long else -1
     for name, level, sign in (
         ("stop_loss", exits.stop_loss, direction),

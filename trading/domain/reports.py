@@ -7,7 +7,7 @@ from dataclasses import replace
 from marketdata.domain.instruments import round_money
 from trading.domain.denials import Denial
 from trading.domain.events import OrderEnded, VenueReport
-from trading.domain.fills import Booking, Execution, book_execution
+from trading.domain.fills import Booking, Execution, book_execution, closing_part
 from trading.domain.money import ZERO
 from trading.domain.outcome import BookedFill, OrderChange, OrderStatus, Outcome
 from trading.domain.state import AccountState, OrderState
@@ -46,6 +46,23 @@ def book_report(state: AccountState, report: VenueReport) -> Outcome:
     )
     outcome = booked.then(_after_report(booking.state, filled, report))
     return without_orphans(outcome, order.symbol)
+
+
+def within_position(state: AccountState, report: VenueReport) -> VenueReport:
+    """Return the report of a reduce-only order cut to what there is to close; the rest of the order expires.
+
+    For the arena's own venue, which is asked outside any transaction: another order may have closed the position meanwhile. A real
+    venue cuts such an order itself, and what it tells is booked as told.
+    """
+    order = state.orders.get(report.client_order_id)
+    if order is None or not order.intent.reduce_only or not report.quantity:
+        return report
+    held = state.quantity(order.symbol)
+    closing = closing_part(held, order.side, quantity=report.quantity)
+    if closing == report.quantity:
+        return report
+    fee = round_money(report.fee * closing / report.quantity)
+    return replace(report, quantity=closing, fee=fee, is_final=True)
 
 
 def without_orphans(outcome: Outcome, symbol: str) -> Outcome:

@@ -106,11 +106,15 @@ def _asked_quantity(wish: Wish, price: Decimal) -> Decimal | Denial | None:
     )
     assert size is not None
     if not size.is_finite() or not ZERO < size <= LARGEST_SIZE:
-        return Denial(
-            DenialCode.INVALID_SIZE,
-            {name: figure(size) if size.is_finite() else str(size), "wanted": "above 0"},
-        )
+        return no_quantity(size, name)
     return size if name == "quantity" else size / price
+
+
+def no_quantity(size: Decimal, name: str = "quantity") -> Denial:
+    """Return the refusal of a size that is no number, not above 0 or beyond all measure."""
+    # A number of a million digits is not written out.
+    written = figure(size) if size.is_finite() and abs(size.adjusted()) < 60 else str(size)
+    return Denial(DenialCode.INVALID_SIZE, {name: written[:40], "wanted": "above 0"})
 
 
 def _no_size(wish: Wish, wanted: str) -> Denial:

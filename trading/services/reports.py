@@ -11,6 +11,7 @@ from django.db import transaction
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, OrderEnded, VenueReport
 from trading.domain.outcome import Outcome
+from trading.domain.reports import within_position
 from trading.models import Account, Fill, Order, Standing
 from trading.models.books import Venue
 from trading.models.orders import OrderStatus
@@ -38,6 +39,8 @@ def apply_report(
     if booked is not None or _is_too_late(account, order):
         return booked
     state = load_state(account, {})
+    if account.book.venue == Venue.PAPER:
+        report = within_position(state, report)
     outcome = step(state, report, account.book.frozen_rules())
     order.venue_order_id = report.venue_order_id or order.venue_order_id
     fills = save_outcome(account, outcome, order=order, tape_position=tape_position, now=now)

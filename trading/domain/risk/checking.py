@@ -8,7 +8,7 @@ from decimal import Decimal
 from marketdata.domain.facts import Quote
 from trading.domain.denials import Denial, DenialCode, RuleCheck
 from trading.domain.intents import OrderIntent
-from trading.domain.money import ZERO, exact
+from trading.domain.money import ZERO, exact, figure
 from trading.domain.pricing import taker_price
 from trading.domain.risk.money import margin_rules
 from trading.domain.risk.projection import project
@@ -16,7 +16,7 @@ from trading.domain.risk.shape import reduce_only_rules, shape_rules
 from trading.domain.risk.sizes import size_rules
 from trading.domain.risk.verdicts import Verdict
 from trading.domain.rules import BookRules
-from trading.domain.sizing import unknown_symbol
+from trading.domain.sizing import LARGEST_SIZE, no_quantity, unknown_symbol
 from trading.domain.state import AccountState
 
 
@@ -51,12 +51,17 @@ def check_order(
         return _refused(
             Denial(DenialCode.NO_QUOTE, {"symbol": intent.symbol}), limit="a quote", value=None
         )
+    if not intent.quantity.is_finite() or abs(intent.quantity) > LARGEST_SIZE:
+        return _refused(no_quantity(intent.quantity), limit=figure(LARGEST_SIZE), value=None)
     price = taker_price(quote, intent.side, rules=rules, spec=spec)
     basic = list(size_rules(intent, spec, rules, price))
-    if intent.quantity <= 0 or intent.leverage < 1:
+    if intent.quantity <= 0:
         return _verdict(basic, price, ZERO)
     if intent.reduce_only:
+        # A reduction takes the position's leverage, whatever its own says.
         return _verdict([*basic, *reduce_only_rules(state, intent)], price, ZERO)
+    if intent.leverage < 1:
+        return _verdict(basic, price, ZERO)
     view = project(state, intent, quote=quote, rules=rules, price=price)
     verdicts = [*basic, *shape_rules(view), *margin_rules(view)]
     return _verdict(verdicts, price, view.reserve)
