@@ -22,8 +22,13 @@ __all__ = ["_no_secret_is_told", "_watched", "pytest_runtest_makereport"]
 hypothesis_settings.register_profile(
     "fast", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+# The same examples each time: a change is judged by itself, and new ones are looked for with "deep".
 hypothesis_settings.register_profile(
-    "ci", parent=hypothesis_settings.get_profile("fast"), max_examples=200
+    "ci",
+    parent=hypothesis_settings.get_profile("fast"),
+    max_examples=200,
+    derandomize=True,
+    database=None,
 )
 hypothesis_settings.register_profile(
     "deep", parent=hypothesis_settings.get_profile("fast"), max_examples=5000

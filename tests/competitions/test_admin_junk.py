@@ -69,21 +69,27 @@ ALONE = ["x", "9" * 30]
 
 
 class JunkTest(TestCase):
-    """Hypothesis runs each example in a transaction of its own."""
+    """Hypothesis runs each example in a transaction of its own.
 
-    def setUp(self) -> None:
-        self.client = Client()
-        self.client.force_login(get_user_model().objects.create_superuser("root", "", "x"))
-        self.instruments = [row.pk for row in make_instruments(("BTCUSDT", "ETHUSDT"))]
-        self.feeds = [
+    What they share is made once for the class: ``setUp`` of a test with examples runs outside their transactions, and would leave its
+    rows to the next test.
+    """
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.user = get_user_model().objects.create_superuser("root", "", "x")
+        cls.instruments = [row.pk for row in make_instruments(("BTCUSDT", "ETHUSDT"))]
+        cls.feeds = [
             make_synthetic_feed().pk,
             store_market(120, symbols=("BTCUSDT", "ETHUSDT")).pk,
         ]
-        self.roster = baselines("cash")
+        cls.roster = baselines("cash")
 
     def send(self, **changes: object) -> int:
+        client = Client()
+        client.force_login(self.user)
         right = {"feed": self.feeds[0], "instruments": self.instruments}
-        return self.client.post(ADD, form(self.roster, **{**right, **changes})).status_code
+        return client.post(ADD, form(self.roster, **{**right, **changes})).status_code
 
     def test_junk_in_one_field(self) -> None:
         for name in [*FIELDS, *ROSTER]:

@@ -87,12 +87,7 @@ class Wanted:
     target: Fraction | None = None
     left: Fraction = Fraction(0)
     price: Fraction = Fraction(0)
-    reserve: Fraction = Fraction(0)
-
-    @property
-    def aside(self) -> Fraction:
-        """Return the reserve of the part that is not filled yet."""
-        return money(self.reserve * self.left / self.quantity)
+    aside: Fraction = Fraction(0)
 
 
 @dataclass
@@ -127,7 +122,7 @@ class Account:
         """Take an order and let it wait; return the rules that it breaks instead, if there are any."""
         broken, price, reserve = self._judge(order, bid, ask)
         if not broken:
-            order.left, order.price, order.reserve = order.quantity, price, reserve
+            order.left, order.price, order.aside = order.quantity, price, reserve
             self.waiting[name] = order
         return broken
 
@@ -137,7 +132,8 @@ class Account:
         """Book an execution of a waiting order and return the profit of what it closed."""
         order = self.waiting[name]
         profit = self._fill(order, quantity, price, fee) if quantity else Fraction(0)
-        order.left -= quantity
+        before, order.left = order.left, order.left - quantity
+        order.aside = money(order.aside * order.left / before)
         if is_final or not order.left:
             del self.waiting[name]
         return profit
