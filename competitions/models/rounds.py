@@ -203,6 +203,8 @@ class LegVerdict(models.TextChoices):
     SET = "SET", "Exits set"
     UNKNOWN = "UNKNOWN", "Outcome unknown"
     REJECTED = "REJECTED", "Rejected by the venue"
+    RESTING = "RESTING", "Waits in the market"
+    CANCELLED = "CANCELLED", "Orders cancelled"
 
 
 class Leg(models.Model):
@@ -211,9 +213,12 @@ class Leg(models.Model):
     turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="legs")
     index = models.PositiveSmallIntegerField()
     instruction = models.JSONField(help_text="Canonical instruction, as parsed.")
-    verdict = models.CharField(max_length=8, choices=LegVerdict.choices)
+    verdict = models.CharField(max_length=9, choices=LegVerdict.choices)
     denial = models.CharField(max_length=300, blank=True, help_text="Code and figures, verbatim.")
     order = models.ForeignKey(Order, on_delete=models.PROTECT, null=True, related_name="legs")
+    tape_position = models.PositiveBigIntegerField(
+        default=0, help_text="Number of tape events before it took effect; 0 for a hold."
+    )
 
     class Meta:
         constraints = [

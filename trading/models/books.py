@@ -62,6 +62,12 @@ class Book(models.Model):
     )
     tape_segments = models.PositiveIntegerField(default=0)
     acts = models.PositiveIntegerField(default=0)
+    advanced_to = models.DateTimeField(
+        null=True, blank=True, help_text="Market time up to which the accounts were acted on."
+    )
+    funded_at = models.JSONField(
+        default=dict, blank=True, help_text="Last funding stamp settled, by symbol, ISO 8601."
+    )
     created_at = models.DateTimeField(default=timezone.now, help_text="Wall time.")
 
     objects = BookManager()

@@ -32,6 +32,7 @@ class OrderCause(models.TextChoices):
     BOT = "BOT", "Bot tick"
     OPERATOR = "OPERATOR", "Operator act"
     EXTERNAL = "EXTERNAL", "Booked from outside"
+    DRAWDOWN = "DRAWDOWN", "Drawdown rule"
 
 
 class OrderSide(models.TextChoices):
@@ -47,6 +48,12 @@ class OrderKind(models.TextChoices):
     TRAILING_STOP = "TRAILING_STOP", "Trailing stop"
 
 
+class TimeInForce(models.TextChoices):
+    GTC = "GTC", "Good till cancelled"
+    IOC = "IOC", "Immediate or cancel"
+    POST_ONLY = "POST_ONLY", "Post only"
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     """Orders by what may still happen to them."""
 
@@ -59,6 +66,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
                 OrderStatus.PARTIAL,
             ]
         )
+
+    def in_order_of_acceptance(self) -> OrderQuerySet:
+        """Sort as the account accepted them, without asking ids, which are random."""
+        return self.order_by("tape_position", "market_at", "leg", "client_order_id")
 
     def denied(self) -> OrderQuerySet:
         return self.filter(status=OrderStatus.DENIED)
@@ -90,7 +101,20 @@ class Order(models.Model):
     filled_quantity = ExactDecimalField(default=0)
     limit_price = ExactDecimalField(null=True, blank=True)
     trigger_price = ExactDecimalField(null=True, blank=True)
+    callback_rate = ExactDecimalField(
+        null=True, blank=True, help_text="Percent that a trailing stop stays behind the best price."
+    )
+    activation_price = ExactDecimalField(
+        null=True, blank=True, help_text="Price from which a trailing stop follows."
+    )
+    trail_extreme = ExactDecimalField(
+        null=True, blank=True, help_text="Best price that a trailing stop has followed to."
+    )
+    time_in_force = models.CharField(max_length=9, choices=TimeInForce.choices, blank=True)
     reduce_only = models.BooleanField(default=False)
+    close_position = models.BooleanField(
+        default=False, help_text="Takes all that is held when it triggers."
+    )
     leverage = models.PositiveSmallIntegerField()
     status = models.CharField(max_length=10, choices=OrderStatus.choices)
     reserved = MoneyField(default=0, help_text="Margin and fee set aside until the order ends.")
@@ -101,6 +125,8 @@ class Order(models.Model):
         null=True, blank=True, help_text="Exits that the position gets with the first fill."
     )
     take_profit = ExactDecimalField(null=True, blank=True)
+    exit_callback_rate = ExactDecimalField(null=True, blank=True)
+    exit_activation_price = ExactDecimalField(null=True, blank=True)
     invalidation = models.CharField(max_length=500, blank=True)
     denial_code = models.CharField(max_length=40, blank=True)
     denial_context = models.JSONField(
@@ -110,7 +136,9 @@ class Order(models.Model):
         default=list, blank=True, help_text="Every rule looked at: rule, limit, value, verdict."
     )
     venue_order_id = models.CharField(max_length=64, blank=True)
-    tape_position = models.PositiveBigIntegerField(default=0)
+    tape_position = models.PositiveBigIntegerField(
+        default=0, help_text="Number of tape events before it was accepted or refused."
+    )
     market_at = models.DateTimeField(help_text="Market time of acceptance or refusal.")
     created_at = models.DateTimeField(help_text="Wall time.")
     updated_at = models.DateTimeField(help_text="Wall time.")
@@ -131,8 +159,14 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(status="DENIED", denial_code__gt="")
-                | (~models.Q(status="DENIED") & models.Q(denial_code="")),
+                # A stop may be refused when its trigger comes.
+                | models.Q(status="REJECTED")
+                | (~models.Q(status__in=["DENIED", "REJECTED"]) & models.Q(denial_code="")),
                 name="order_denied_has_code",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(time_in_force__in=["", *TimeInForce.values]),
+                name="order_time_in_force_known",
             ),
         ]
 
@@ -162,6 +196,11 @@ class Fill(models.Model):
     )
     tape_position = models.PositiveBigIntegerField()
     at = models.DateTimeField(help_text="Market time.")
+    latency_ms = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Wall milliseconds from the market fact that set it off to its booking; empty in a replay.",
+    )
 
     class Meta:
         constraints = [

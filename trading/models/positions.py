@@ -16,11 +16,6 @@ class PositionStatus(models.TextChoices):
     CLOSED = "CLOSED", "Closed"
 
 
-class MarginMode(models.TextChoices):
-    CROSS = "CROSS", "Cross"
-    ISOLATED = "ISOLATED", "Isolated"
-
-
 class PositionQuerySet(models.QuerySet["Position"]):
     """Positions by status."""
 
@@ -49,10 +44,6 @@ class Position(models.Model):
         help_text="What the open part cost, unsigned: quantity times average entry."
     )
     leverage = models.PositiveSmallIntegerField()
-    margin_mode = models.CharField(
-        max_length=8, choices=MarginMode.choices, default=MarginMode.CROSS
-    )
-    isolated_wallet = MoneyField(null=True, blank=True)
     entered_quantity = ExactDecimalField(help_text="Unsigned sum of all entries.")
     entered_cost = MoneyField()
     exited_quantity = ExactDecimalField(default=Decimal(0), help_text="Unsigned sum of all exits.")
@@ -62,6 +53,17 @@ class Position(models.Model):
     funding = MoneyField(default=Decimal(0))
     stop_loss = ExactDecimalField(null=True, blank=True)
     take_profit = ExactDecimalField(null=True, blank=True)
+    callback_rate = ExactDecimalField(
+        null=True,
+        blank=True,
+        help_text="Percent that the trailing exit stays behind the best price.",
+    )
+    activation_price = ExactDecimalField(
+        null=True, blank=True, help_text="Price from which the trailing exit follows."
+    )
+    trail_extreme = ExactDecimalField(
+        null=True, blank=True, help_text="Best price that the trailing exit has followed to."
+    )
     invalidation = models.CharField(max_length=500, blank=True)
     opened_at = models.DateTimeField(help_text="Market time.")
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -81,10 +83,6 @@ class Position(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(status__in=PositionStatus.values), name="position_status_known"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(margin_mode__in=MarginMode.values),
-                name="position_margin_mode_known",
             ),
         ]
 

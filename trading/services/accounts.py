@@ -10,11 +10,12 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
-from trading.domain.intents import Exits, OrderIntent, OrderKind, Side
+from marketdata.domain.canonical import parse_time
+from trading.domain.intents import Exits, OrderIntent, OrderKind, Side, TimeInForce
+from trading.domain.outcome import OrderChange, Outcome, PostingLine
 from trading.domain.outcome import OrderStatus as Status
-from trading.domain.outcome import Outcome, PostingLine
 from trading.domain.state import AccountState, OrderState, PositionState
-from trading.models import Account, Fill, Order, Position, Posting
+from trading.models import Account, Book, Fill, Order, Position, Posting
 from trading.models.positions import PositionStatus
 from trading.selectors.tape import marks_at
 
@@ -34,9 +35,24 @@ POSITION_FIELDS = (
     "funding",
     "stop_loss",
     "take_profit",
+    "callback_rate",
+    "activation_price",
+    "trail_extreme",
     "invalidation",
     "opened_at",
     "closed_at",
+)
+
+CHANGED_FIELDS = (
+    "status",
+    "reserved",
+    "filled_quantity",
+    "quantity",
+    "trail_extreme",
+    "denial_code",
+    "denial_context",
+    "venue_order_id",
+    "updated_at",
 )
 
 
@@ -48,7 +64,7 @@ def load_state(
     ``is_numbered`` False leaves out the numbers of the next fill and holding, and a query, where nothing will be filled.
     """
     positions = Position.objects.open().filter(account=account)
-    orders = Order.objects.unfinished().filter(account=account).order_by("market_at", "id")
+    orders = Order.objects.unfinished().filter(account=account).in_order_of_acceptance()
     next_position, next_fill = _next_numbers(account) if is_numbered else (1, 1)
     return AccountState(
         ordinal=account.ordinal,
@@ -58,7 +74,13 @@ def load_state(
         marks=dict(marks),
         next_position=next_position,
         next_fill=next_fill,
+        funded_at=funded_at(account.book),
     )
+
+
+def funded_at(book: Book) -> dict[str, datetime]:
+    """Return the last funding stamp that the book has settled, by symbol."""
+    return {symbol: parse_time(at) for symbol, at in book.funded_at.items()}
 
 
 def _next_numbers(account: Account) -> tuple[int, int]:
@@ -103,7 +125,14 @@ def position_state(row: Position) -> PositionState:
         realised=row.realised,
         fees=row.fees,
         funding=row.funding,
-        exits=Exits(row.stop_loss, row.take_profit, row.invalidation),
+        exits=Exits(
+            row.stop_loss,
+            row.take_profit,
+            row.invalidation,
+            row.callback_rate,
+            row.activation_price,
+        ),
+        trail_extreme=row.trail_extreme,
         closed_at=row.closed_at,
     )
 
@@ -117,7 +146,19 @@ def order_state(row: Order) -> OrderState:
         leverage=row.leverage,
         reduce_only=row.reduce_only,
         kind=OrderKind(row.kind),
-        exits=Exits(row.stop_loss, row.take_profit, row.invalidation),
+        exits=Exits(
+            row.stop_loss,
+            row.take_profit,
+            row.invalidation,
+            row.exit_callback_rate,
+            row.exit_activation_price,
+        ),
+        limit_price=row.limit_price,
+        trigger_price=row.trigger_price,
+        callback_rate=row.callback_rate,
+        activation_price=row.activation_price,
+        time_in_force=TimeInForce(row.time_in_force) if row.time_in_force else None,
+        close_position=row.close_position,
     )
     assert row.expected_price is not None, f"accepted order {row} has no expected price"
     return OrderState(
@@ -126,6 +167,7 @@ def order_state(row: Order) -> OrderState:
         reserved=row.reserved,
         expected_price=row.expected_price,
         filled=row.filled_quantity,
+        trail_extreme=row.trail_extreme,
     )
 
 
@@ -193,6 +235,9 @@ def _position_fields(position: PositionState) -> dict[str, Any]:
         "funding": position.funding,
         "stop_loss": position.exits.stop_loss,
         "take_profit": position.exits.take_profit,
+        "callback_rate": position.exits.callback_rate,
+        "activation_price": position.exits.activation_price,
+        "trail_extreme": position.trail_extreme,
         "invalidation": position.exits.invalidation[:500],
         "opened_at": position.opened_at,
         "closed_at": position.closed_at,
@@ -223,16 +268,20 @@ def save_order(order: Order, outcome: Outcome, *, now: datetime) -> None:
     """Write how the outcome leaves the order."""
     for change in outcome.orders:
         if change.client_order_id == order.client_order_id and change.status is not Status.DENIED:
-            order.status = change.status.value
-            order.reserved = change.reserved
-            order.filled_quantity = change.filled
-            order.updated_at = now
-            order.save(
-                update_fields=[
-                    "status",
-                    "reserved",
-                    "filled_quantity",
-                    "venue_order_id",
-                    "updated_at",
-                ]
-            )
+            take_change(order, change, now=now)
+            order.save(update_fields=CHANGED_FIELDS)
+
+
+def take_change(order: Order, change: OrderChange, *, now: datetime) -> None:
+    """Put a change on the row; the caller saves CHANGED_FIELDS."""
+    order.status = change.status.value
+    order.reserved = change.reserved
+    order.filled_quantity = change.filled
+    order.updated_at = now
+    if change.quantity is not None:
+        order.quantity = change.quantity
+    if change.trail_extreme is not None:
+        order.trail_extreme = change.trail_extreme
+    if change.denial is not None:
+        order.denial_code = change.denial.code.value
+        order.denial_context = dict(change.denial.context)

@@ -57,7 +57,8 @@ def _states(
     for held in Position.objects.open().filter(account__in=accounts):
         positions[held.account_id][held.symbol] = position_state(held)
     orders: dict[uuid.UUID, dict[str, OrderState]] = {row.pk: {} for row in accounts}
-    for order in Order.objects.unfinished().filter(account__in=accounts):
+    waiting = Order.objects.unfinished().filter(account__in=accounts)
+    for order in waiting.in_order_of_acceptance():
         orders[order.account_id][order.client_order_id] = order_state(order)
     symbols = {symbol for held in positions.values() for symbol in held}
     missing = symbols - set(marks)

@@ -28,6 +28,7 @@ def set_exits(
     """
     book = share_book(Account.objects.values_list("book_id", flat=True).get(pk=account_id))
     account = lock_account(account_id)
+    account.book = book
     if book.state in {BookState.HALTED, BookState.ENDED}:
         return Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state})
     if quote is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -248,8 +248,13 @@ def _row(
     checks: tuple[RuleCheck, ...],
     change: OrderChange | None,
 ) -> Order:
-    # Exits of a refused order may be anything, also what no column holds; its wish is kept with the decision.
-    exits = Exits(invalidation=intent.exits.invalidation) if denial else intent.exits
+    exits = intent.exits
+    if denial:
+        # Prices of a refused order may be anything, also what no column holds; its wish is kept with the decision.
+        exits = Exits(invalidation=exits.invalidation)
+        intent = replace(
+            intent, limit_price=None, trigger_price=None, callback_rate=None, activation_price=None
+        )
     return Order(
         account=account,
         client_order_id=slip.client_order_id,
@@ -260,13 +265,21 @@ def _row(
         side=intent.side.value,
         kind=intent.kind.value,
         quantity=intent.quantity,
+        limit_price=intent.limit_price,
+        trigger_price=intent.trigger_price,
+        callback_rate=intent.callback_rate,
+        activation_price=intent.activation_price,
+        time_in_force=intent.time_in_force.value if intent.time_in_force else "",
         reduce_only=intent.reduce_only,
+        close_position=intent.close_position,
         leverage=min(max(intent.leverage, 0), 32767),
         status=OrderStatus.DENIED if denial else OrderStatus.SUBMITTING,
         reserved=change.reserved if change else Decimal(0),
         expected_price=change.expected_price if change else None,
         stop_loss=exits.stop_loss,
         take_profit=exits.take_profit,
+        exit_callback_rate=exits.callback_rate,
+        exit_activation_price=exits.activation_price,
         invalidation=exits.invalidation[:500],
         denial_code=denial.code.value if denial else "",
         denial_context=dict(denial.context) if denial else {},
