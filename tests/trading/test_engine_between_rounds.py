@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from tests.trading.builders import D, buy, funded, make_rules, play, quote, tier_table
 from tests.trading.resting import bar
-from tests.trading.test_engine_resting import RestingRules
 from trading.domain.engine import step
 from trading.domain.intents import Exits
 from trading.domain.maintenance import liquidation_price
@@ -18,9 +15,7 @@ from trading.domain.outcome import FillCause
 def acting_rules():
     # Half a percent up to 1000, one percent above.
     tiers = (tier_table((0, 1000, "0.005", 0, 100), (1000, None, "0.01", 5, 50), symbol="XUSDT"),)
-    plain = make_rules(acts_between_rounds=True, tiers=tiers)
-    values = {entry.name: getattr(plain, entry.name) for entry in fields(plain)}
-    return RestingRules(**{**values, "resting_orders": True})
+    return make_rules(acts_between_rounds=True, resting_orders=True, tiers=tiers)
 
 
 RULES = acting_rules()

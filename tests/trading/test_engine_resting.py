@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from tests.trading.builders import T0, D, at, buy, funded, make_rules, quote, sell
 from tests.trading.resting import bar, holding, told
 from trading.domain.engine import step
@@ -11,23 +9,8 @@ from trading.domain.events import EndStatus, ExitsSet, OrderAsked, OrderEnded
 from trading.domain.intents import Exits, OrderKind
 from trading.domain.outcome import OrderStatus
 from trading.domain.resting.arrival import arrival_report
-from trading.domain.rules import BookRules
 
-
-class RestingRules(BookRules):
-    """The rules of a book with resting orders, which contracts do not offer yet."""
-
-    def _check_limits(self) -> None:
-        assert self.resting_orders
-
-
-def resting_rules() -> BookRules:
-    plain = make_rules()
-    values = {entry.name: getattr(plain, entry.name) for entry in fields(plain)}
-    return RestingRules(**{**values, "resting_orders": True})
-
-
-RULES = resting_rules()
+RULES = make_rules(resting_orders=True)
 MARKET = quote("100", spread="0.2")
 LIMIT = buy("10", kind=OrderKind.LIMIT, limit_price=D("95.004"))
 

@@ -37,7 +37,6 @@ def test_equal_rules_have_equal_bytes():
         ({"max_margin_usage_pct": D(0)}, "must be above 0 and at most 100, was 0"),
         ({"margin_buffer": D("0.9")}, r"margin_buffer must be at least 1, was 0\.9"),
         ({"maintenance_margin_pct": D(11)}, r"at most margin_requirement_pct \(10\), was 11"),
-        ({"resting_orders": True}, "resting_orders must be false"),
         ({"margin_model": "spot"}, "margin_model must be one of perpetual, cfd, was 'spot'"),
         ({"fill_rule": "later"}, "fill_rule must be one of arrival, snapshot, next_bar"),
         ({"instruments": ()}, "a book needs at least one instrument, found none"),

@@ -207,8 +207,6 @@ class BookRules:
             raise ValueError(
                 f"max_open_positions must be at least 1, was {self.max_open_positions}"
             )
-        if self.resting_orders:
-            raise ValueError("resting_orders must be false: stops do not rest in the book yet")
         if not self.settlement_asset:
             raise ValueError("settlement_asset must name a currency, was empty")
 
