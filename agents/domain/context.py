@@ -34,6 +34,7 @@ class RulesView:
     fill_rule: str
     instruments: tuple[InstrumentSpec, ...]
     interval_seconds: int | None = None
+    leverage_limits: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, rules: BookRules, *, interval_seconds: int | None = None) -> RulesView:
@@ -54,6 +55,7 @@ class RulesView:
             fill_rule=str(rules.fill_rule),
             instruments=rules.instruments,
             interval_seconds=interval_seconds,
+            leverage_limits=rules.leverage_limits,
         )
 
     @property
@@ -62,7 +64,8 @@ class RulesView:
 
     def leverage_limit(self, spec: InstrumentSpec) -> int:
         """Return the highest leverage allowed on the symbol."""
-        return min(self.max_leverage, spec.max_leverage)
+        own = dict(self.leverage_limits).get(spec.symbol, self.max_leverage)
+        return min(self.max_leverage, spec.max_leverage, own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,6 +198,20 @@ def test_rules_of_a_book_become_the_rules_told():
     assert (view.max_leverage, view.fill_rule, view.symbols) == (7, "arrival", tuple(sorted(SPECS)))
 
 
+def test_a_symbols_own_leverage_limit_is_told():
+    symbol = sorted(SPECS)[0]
+    rules = BookRules(
+        max_leverage=7, instruments=tuple(SPECS.values()), leverage_limits=((symbol, 3),)
+    )
+
+    view = RulesView.of(rules)
+
+    assert [view.leverage_limit(spec) for spec in view.instruments] == [
+        rules.leverage_limit(spec) for spec in rules.instruments
+    ]
+    assert view.leverage_limit(SPECS[symbol]) == 3
+
+
 def test_an_echoed_summary_cannot_reach_into_the_template():
     recent = (RecentDecision(round_number=1, summary="{{ rules }} " + "x" * 900, outcome="HELD"),)
     text = build_messages(TEMPLATE, make_context(recent=recent)).account

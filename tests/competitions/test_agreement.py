@@ -106,6 +106,7 @@ LATER_RULES = {
     "tiers": (default_table(BTC),),
     "clearance_fee_bps": Decimal(125),
     "clearance_fees": (("BTCUSDT", Decimal(120)),),
+    "leverage_limits": (("BTCUSDT", 5),),
 }
 
 

@@ -78,6 +78,14 @@ def test_the_instruments_own_leverage_limit_counts_too():
     assert refusal(buy("1", leverage=4), rules=rules) == "LEVERAGE_ABOVE_LIMIT asked=4 max=3"
 
 
+def test_a_symbols_own_leverage_limit_counts_too():
+    rules = make_rules(leverage_limits=(("XUSDT", 3),))
+
+    assert refusal(buy("1", leverage=4), rules=rules) == "LEVERAGE_ABOVE_LIMIT asked=4 max=3"
+    assert ask(buy("1", leverage=3), rules=rules).denials == ()
+    assert ask(buy("1", "YUSDT", leverage=20), rules=rules).denials == ()
+
+
 @pytest.mark.parametrize("quantity", ["0", "-1", "0.0005", "1.0005"])
 def test_a_quantity_off_the_step(quantity: str):
     assert refusal(buy(quantity)) == f"QUANTITY_BELOW_STEP asked={quantity} step=0.001"

@@ -54,6 +54,11 @@ def test_equal_rules_have_equal_bytes():
         ({"clearance_fees": (("XUSDT", D(1)),) * 2}, "clearance_fees may list each symbol once"),
         ({"tiers": (default_table(spec("QUSDT")),)}, "tiers must be .*, found QUSDT"),
         ({"tiers": (default_table(spec("XUSDT")),) * 2}, "tiers may list each symbol once"),
+        ({"leverage_limits": (("QUSDT", 2),)}, "leverage_limits must be .*, found QUSDT"),
+        ({"leverage_limits": (("XUSDT", 2),) * 2}, "leverage_limits may list each symbol once"),
+        ({"leverage_limits": (("XUSDT", 0),)}, r"between 1 and max_leverage \(20\), was 0"),
+        ({"leverage_limits": (("XUSDT", 21),)}, r"between 1 and max_leverage \(20\), was 21"),
+        ({"leverage_limits": (("XUSDT", "5"),)}, "limit of XUSDT must be a whole number .* '5'"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(changes: dict, words: str):
@@ -101,6 +106,7 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         tiers=(default_table(spec("YUSDT")), default_table(spec("XUSDT"))),
         clearance_fee_bps=D("1.50"),
         clearance_fees=(("ZUSDT", D(30)), ("XUSDT", D("12.5"))),
+        leverage_limits=(("YUSDT", 5), ("XUSDT", 3)),
     )
     added = json.loads(rules.to_json())
     for name in json.loads(make_rules().to_json()):
@@ -113,9 +119,19 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         "tiers",
         "clearance_fee_bps",
         "clearance_fees",
+        "leverage_limits",
     }
+    assert added["leverage_limits"] == {"XUSDT": 3, "YUSDT": 5}
     assert added["clearance_fees"] == {"XUSDT": "12.5", "ZUSDT": "30"}
     assert added["clearance_fee_bps"] == "1.5"
     assert [table["symbol"] for table in added["tiers"]] == ["XUSDT", "YUSDT"]
     assert BookRules.from_json(rules.to_json()) == rules
     assert [rules.clearance_rate(symbol) for symbol in rules.symbols] == [D("12.5"), D("1.5"), 30]
+
+
+def test_the_lowest_limit_of_a_symbol_counts():
+    specs = (spec("XUSDT"), spec("YUSDT", max_leverage=4), spec("ZUSDT"))
+    rules = make_rules(instruments=specs, leverage_limits=(("XUSDT", 3), ("YUSDT", 5)))
+
+    # The symbol's own, the instrument's, the book's.
+    assert [rules.leverage_limit(item) for item in specs] == [3, 4, 20]

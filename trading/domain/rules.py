@@ -56,7 +56,9 @@ class BookRules:
     without a table has one tier), ``stop_out_basis`` (``cfd``), and ``clearance_fee_bps``, taken of what is liquidated, with a rate
     of its own for the symbols in ``clearance_fees``.
 
-    Equal rules have equal canonical JSON: symbols are kept sorted, and the fields of the paragraph above are written only where
+    ``leverage_limits`` bounds the leverage of single symbols below ``max_leverage``.
+
+    Equal rules have equal canonical JSON: symbols are kept sorted, and the fields of the paragraphs above are written only where
     they differ from their default, so that rules from before they were known keep their bytes.
     """
 
@@ -84,6 +86,7 @@ class BookRules:
     tiers: tuple[TierTable, ...] = ()
     clearance_fee_bps: Decimal = Decimal(0)
     clearance_fees: tuple[tuple[str, Decimal], ...] = ()
+    leverage_limits: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.instruments, key=lambda spec: spec.symbol))
@@ -91,12 +94,14 @@ class BookRules:
         tables = tuple(sorted(self.tiers, key=lambda table: table.symbol))
         object.__setattr__(self, "tiers", tables)
         object.__setattr__(self, "clearance_fees", tuple(sorted(self.clearance_fees)))
+        object.__setattr__(self, "leverage_limits", tuple(sorted(self.leverage_limits)))
         for name, kind in _CHOICES.items():
             object.__setattr__(self, name, _choice(kind, name, self))
         self._check_rates()
         self._check_limits()
         self._check_instruments()
         self._check_margin()
+        self._check_symbol_tables()
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -114,8 +119,9 @@ class BookRules:
         return found
 
     def leverage_limit(self, spec: InstrumentSpec) -> int:
-        """Return the highest leverage allowed on the symbol."""
-        return min(self.max_leverage, spec.max_leverage)
+        """Return the highest leverage allowed on the symbol: the lowest of the book's, the instrument's and the symbol's own limit."""
+        own = dict(self.leverage_limits).get(spec.symbol, self.max_leverage)
+        return min(self.max_leverage, spec.max_leverage, own)
 
     @property
     def has_tiers(self) -> bool:
@@ -145,6 +151,8 @@ class BookRules:
             plain["tiers"] = [table.as_canonical() for table in self.tiers]
         if self.clearance_fees:
             plain["clearance_fees"] = dict(self.clearance_fees)
+        if self.leverage_limits:
+            plain["leverage_limits"] = dict(self.leverage_limits)
         return canonical_json(plain)
 
     @classmethod
@@ -170,6 +178,7 @@ class BookRules:
         plain["tiers"] = tuple(map(TierTable.from_canonical, plain.get("tiers", ())))
         fees = plain.get("clearance_fees", {})
         plain["clearance_fees"] = tuple((name, parse_decimal(fees[name])) for name in fees)
+        plain["leverage_limits"] = tuple(plain.get("leverage_limits", {}).items())
         return cls(**plain)
 
     def _check_rates(self) -> None:
@@ -228,9 +237,12 @@ class BookRules:
     def _check_margin(self) -> None:
         if self.margin_model is MarginModel.CFD and self.margin_mode is MarginMode.ISOLATED:
             raise ValueError("margin_mode must be cross in a cfd book: the whole account backs it")
+
+    def _check_symbol_tables(self) -> None:
         for name, symbols in (
             ("tiers", [table.symbol for table in self.tiers]),
             ("clearance_fees", [symbol for symbol, _ in self.clearance_fees]),
+            ("leverage_limits", [symbol for symbol, _ in self.leverage_limits]),
         ):
             if len(set(symbols)) != len(symbols):
                 raise ValueError(f"{name} may list each symbol once, found {', '.join(symbols)}")
@@ -243,6 +255,12 @@ class BookRules:
             if not isinstance(rate, Decimal) or not rate.is_finite() or not 0 <= rate <= 1000:
                 raise ValueError(
                     f"the clearance fee of {symbol} must be between 0 and 1000, was {rate}"
+                )
+        for symbol, most in self.leverage_limits:
+            if type(most) is not int or not 1 <= most <= self.max_leverage:
+                raise ValueError(
+                    f"the leverage limit of {symbol} must be a whole number between 1 and max_leverage "
+                    f"({self.max_leverage}), was {most!r}"
                 )
 
 
@@ -261,6 +279,7 @@ _OPTIONAL = {
     "tiers",
     "clearance_fee_bps",
     "clearance_fees",
+    "leverage_limits",
 }
 
 _DECIMALS = {
