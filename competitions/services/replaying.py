@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from trading.domain.intents import OrderIntent, Wish, WishAction
 from trading.domain.margin import account_figures
 from trading.domain.outcome import OrderStatus, Outcome
 from trading.domain.pricing import taker_price
+from trading.domain.risk.pace import PACE_SPAN
 from trading.domain.sizing import size_instruction, unknown_symbol
 from trading.domain.state import AccountState
 
@@ -53,6 +55,9 @@ class Replay:
         self.rules = contract.rules
         self.deposits: dict[int, list[PostingRecord]] = {}
         self.states: dict[int, AccountState] = {}
+        # Turns played, and by ordinal those that opened, with the market time of the order.
+        self.turn_count = 0
+        self.openings: dict[int, list[tuple[int, datetime]]] = defaultdict(list)
         for entry in contract.roster:
             paid = CapitalPaid(contract.starts_at, contract.initial_capital)
             outcome = step(AccountState(ordinal=entry.ordinal), paid, self.rules)
@@ -74,6 +79,7 @@ class Replay:
         ``outside`` holds, by leg, the refusals that came from an operator's act.
         """
         turn = ReplayedTurn()
+        self.turn_count += 1
         for index, instruction in enumerate(instructions, start=1):
             if index in outside:
                 turn.legs.append(LegRecord(index, LegVerdict.DENIED, outside[index]))
@@ -149,10 +155,14 @@ class Replay:
         at: datetime,
     ) -> LegRecord:
         order_id = f"{ordinal}-{index}"
-        asked = step(state, OrderAsked(at, order_id, intent, quote), self.rules)
+        made = self._decisions_last_hour(ordinal, at)
+        asked = step(state, OrderAsked(at, order_id, intent, quote, made), self.rules)
         self.states[ordinal] = asked.state
         if asked.denials:
             return LegRecord(index, LegVerdict.DENIED, str(asked.denials[0]))
+        if any(check.rule is DenialCode.TOO_MANY_DECISIONS for check in asked.checks):
+            recent = [entry for entry in self.openings[ordinal] if entry[1] > at - PACE_SPAN]
+            self.openings[ordinal] = [*recent, (self.turn_count, at)]
         booked = step(asked.state, self._report(order_id, intent, quote), self.rules)
         self.states[ordinal] = booked.state
         turn.fills.extend(
@@ -171,6 +181,13 @@ class Replay:
         turn.postings.extend(posting_records(booked))
         filled = booked.orders[0].status is OrderStatus.FILLED
         return LegRecord(index, LegVerdict.FILLED if filled else LegVerdict.UNKNOWN, "")
+
+    def _decisions_last_hour(self, ordinal: int, at: datetime) -> int:
+        """Return what the service counts from its rows: the other turns that opened in the hour before."""
+        if self.rules.max_decisions_per_hour is None:
+            return 0
+        turns = {turn for turn, when in self.openings[ordinal] if at - PACE_SPAN < when <= at}
+        return len(turns - {self.turn_count})
 
     def _report(self, order_id: str, intent: OrderIntent, quote: Quote) -> VenueReport:
         price = taker_price(

@@ -107,6 +107,7 @@ LATER_RULES = {
     "clearance_fee_bps": Decimal(125),
     "clearance_fees": (("BTCUSDT", Decimal(120)),),
     "leverage_limits": (("BTCUSDT", 5),),
+    "max_decisions_per_hour": 4,
 }
 
 

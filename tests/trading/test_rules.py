@@ -54,6 +54,11 @@ def test_equal_rules_have_equal_bytes():
         ({"clearance_fees": (("XUSDT", D(1)),) * 2}, "clearance_fees may list each symbol once"),
         ({"tiers": (default_table(spec("QUSDT")),)}, "tiers must be .*, found QUSDT"),
         ({"tiers": (default_table(spec("XUSDT")),) * 2}, "tiers may list each symbol once"),
+        (
+            {"max_decisions_per_hour": 0},
+            "max_decisions_per_hour must be at least 1, or None, was 0",
+        ),
+        ({"max_decisions_per_hour": True}, "max_decisions_per_hour must be .*, was True"),
         ({"leverage_limits": (("QUSDT", 2),)}, "leverage_limits must be .*, found QUSDT"),
         ({"leverage_limits": (("XUSDT", 2),) * 2}, "leverage_limits may list each symbol once"),
         ({"leverage_limits": (("XUSDT", 0),)}, r"between 1 and max_leverage \(20\), was 0"),
@@ -107,6 +112,7 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         clearance_fee_bps=D("1.50"),
         clearance_fees=(("ZUSDT", D(30)), ("XUSDT", D("12.5"))),
         leverage_limits=(("YUSDT", 5), ("XUSDT", 3)),
+        max_decisions_per_hour=4,
     )
     added = json.loads(rules.to_json())
     for name in json.loads(make_rules().to_json()):
@@ -120,6 +126,7 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         "clearance_fee_bps",
         "clearance_fees",
         "leverage_limits",
+        "max_decisions_per_hour",
     }
     assert added["leverage_limits"] == {"XUSDT": 3, "YUSDT": 5}
     assert added["clearance_fees"] == {"XUSDT": "12.5", "ZUSDT": "30"}

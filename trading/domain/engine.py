@@ -36,7 +36,7 @@ from trading.domain.positions import trail_kept
 from trading.domain.reports import book_report, end_order
 from trading.domain.resting.asking import check_resting
 from trading.domain.resting.bars import walk_bar
-from trading.domain.risk import OrderCheck, check_order
+from trading.domain.risk import OrderCheck, check_order, with_pace
 from trading.domain.rules import BookRules
 from trading.domain.state import AccountState, OrderState, PositionState
 
@@ -116,6 +116,7 @@ def _ask_order(state: AccountState, event: OrderAsked, rules: BookRules) -> Outc
     if event.quote is not None:
         state = state.with_marks({event.quote.symbol: event.quote.mark})
     intent, verdict = _checked(state, event, rules)
+    verdict = with_pace(verdict, state, intent, rules, made=event.decisions_last_hour)
     change = OrderChange(
         client_order_id=event.client_order_id,
         status=OrderStatus.DENIED if verdict.denial else OrderStatus.SUBMITTING,

@@ -74,10 +74,13 @@ class FundingSettled:
 
 @dataclass(frozen=True, slots=True)
 class OrderAsked:
+    """``decisions_last_hour`` counts the other turns with an accepted opening order in the hour before; only where a rule asks."""
+
     at: datetime
     client_order_id: str
     intent: OrderIntent
     quote: Quote | None
+    decisions_last_hour: int = 0
 
 
 @dataclass(frozen=True, slots=True)

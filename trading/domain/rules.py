@@ -56,7 +56,8 @@ class BookRules:
     without a table has one tier), ``stop_out_basis`` (``cfd``), and ``clearance_fee_bps``, taken of what is liquidated, with a rate
     of its own for the symbols in ``clearance_fees``.
 
-    ``leverage_limits`` bounds the leverage of single symbols below ``max_leverage``.
+    ``leverage_limits`` bounds the leverage of single symbols below ``max_leverage``. ``max_decisions_per_hour`` bounds in how many turns
+    of an hour of market time orders may open or add; None for no bound.
 
     Equal rules have equal canonical JSON: symbols are kept sorted, and the fields of the paragraphs above are written only where
     they differ from their default, so that rules from before they were known keep their bytes.
@@ -87,6 +88,7 @@ class BookRules:
     clearance_fee_bps: Decimal = Decimal(0)
     clearance_fees: tuple[tuple[str, Decimal], ...] = ()
     leverage_limits: tuple[tuple[str, int], ...] = ()
+    max_decisions_per_hour: int | None = None
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.instruments, key=lambda spec: spec.symbol))
@@ -216,6 +218,9 @@ class BookRules:
             raise ValueError(
                 f"max_open_positions must be at least 1, was {self.max_open_positions}"
             )
+        most = self.max_decisions_per_hour
+        if most is not None and (type(most) is not int or most < 1):
+            raise ValueError(f"max_decisions_per_hour must be at least 1, or None, was {most!r}")
         if not self.settlement_asset:
             raise ValueError("settlement_asset must name a currency, was empty")
 
@@ -280,6 +285,7 @@ _OPTIONAL = {
     "clearance_fee_bps",
     "clearance_fees",
     "leverage_limits",
+    "max_decisions_per_hour",
 }
 
 _DECIMALS = {

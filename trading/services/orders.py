@@ -26,6 +26,7 @@ from trading.models.books import BookState
 from trading.models.orders import OrderCause, OrderStatus
 from trading.services.accounts import load_state, with_tape_marks
 from trading.services.locks import lock_account, share_book
+from trading.services.pace import decisions_last_hour
 from trading.services.reports import apply_report
 from trading.venues import open_venue
 
@@ -198,7 +199,8 @@ def _store(
     state: AccountState,
     rules: BookRules,
 ) -> Order:
-    asked = OrderAsked(slip.market_at, slip.client_order_id, intent, quote)
+    made = decisions_last_hour(account, rules, market_at=slip.market_at, turn_key=slip.turn_key)
+    asked = OrderAsked(slip.market_at, slip.client_order_id, intent, quote, made)
     outcome = step(state, asked, rules)
     denial = outcome.denials[0] if outcome.denials else None
     order = _row(
