@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from django.conf import settings
 
 from marketdata.domain.default_instruments import default_specs
 from tests.trading.builders import T0, D, account, holding, make_rules
+from trading.domain.drawdown import drawdown_pct
+from trading.domain.drawdown_closing import close_for_drawdown
 from trading.domain.liquidation import liquidate
 from trading.domain.maintenance import (
     account_health,
@@ -73,6 +76,14 @@ def liquidated_wallet(figures: Figures) -> Decimal:
     return outcome.state.wallet
 
 
+def drawdown_wallet(figures: Figures) -> Decimal:
+    rules = make_rules(acts_between_rounds=True, drawdown_close_pct=D(figures["limit"]))
+    fallen = replace(state(figures), peak=D(figures["peak"]))
+    outcome = close_for_drawdown(fallen, rules, at=T0)
+    assert outcome is not None
+    return outcome.state.wallet
+
+
 FORMULAS: dict[str, Callable[[Figures], Decimal | None]] = {
     "maintenance_margin": lambda of: known_tables()[of["symbol"]].maintenance_margin(
         D(of["notional"])
@@ -83,6 +94,8 @@ FORMULAS: dict[str, Callable[[Figures], Decimal | None]] = {
     "bankruptcy_price": lambda of: bankruptcy_price(state(of), of["symbol"], perpetual(of)),
     "stop_out_price": lambda of: liquidation_price(state(of), "XUSDT", cfd(of)),
     "liquidated_wallet": liquidated_wallet,
+    "drawdown": lambda of: drawdown_pct(D(of["peak"]), D(of["equity"])),
+    "drawdown_wallet": drawdown_wallet,
 }
 
 

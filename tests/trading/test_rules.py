@@ -59,6 +59,22 @@ def test_equal_rules_have_equal_bytes():
             "max_decisions_per_hour must be at least 1, or None, was 0",
         ),
         ({"max_decisions_per_hour": True}, "max_decisions_per_hour must be .*, was True"),
+        ({"drawdown_warn_pct": D(0)}, "drawdown_warn_pct must be above 0 and below 100, was 0"),
+        ({"drawdown_stop_pct": D(100)}, "drawdown_stop_pct must be above 0 and below 100"),
+        ({"drawdown_stop_pct": D("NaN")}, "drawdown_stop_pct must be a finite decimal, or None"),
+        (
+            {"drawdown_warn_pct": D(20), "drawdown_stop_pct": D(20)},
+            "drawdown_stop_pct must be above 20 and below 100, was 20",
+        ),
+        (
+            {
+                "drawdown_warn_pct": D(20),
+                "drawdown_close_pct": D(10),
+                "acts_between_rounds": True,
+            },
+            "drawdown_close_pct must be above 20 and below 100, was 10",
+        ),
+        ({"drawdown_close_pct": D(20)}, "drawdown_close_pct needs acts_between_rounds"),
         ({"leverage_limits": (("QUSDT", 2),)}, "leverage_limits must be .*, found QUSDT"),
         ({"leverage_limits": (("XUSDT", 2),) * 2}, "leverage_limits may list each symbol once"),
         ({"leverage_limits": (("XUSDT", 0),)}, r"between 1 and max_leverage \(20\), was 0"),
@@ -113,6 +129,9 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         clearance_fees=(("ZUSDT", D(30)), ("XUSDT", D("12.5"))),
         leverage_limits=(("YUSDT", 5), ("XUSDT", 3)),
         max_decisions_per_hour=4,
+        drawdown_warn_pct=D(10),
+        drawdown_stop_pct=D("20.50"),
+        drawdown_close_pct=D(30),
     )
     added = json.loads(rules.to_json())
     for name in json.loads(make_rules().to_json()):
@@ -127,7 +146,11 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         "clearance_fees",
         "leverage_limits",
         "max_decisions_per_hour",
+        "drawdown_warn_pct",
+        "drawdown_stop_pct",
+        "drawdown_close_pct",
     }
+    assert added["drawdown_stop_pct"] == "20.5"
     assert added["leverage_limits"] == {"XUSDT": 3, "YUSDT": 5}
     assert added["clearance_fees"] == {"XUSDT": "12.5", "ZUSDT": "30"}
     assert added["clearance_fee_bps"] == "1.5"

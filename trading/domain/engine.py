@@ -10,6 +10,7 @@ from typing import assert_never
 
 from marketdata.domain.instruments import round_money
 from trading.domain.denials import Denial, DenialCode
+from trading.domain.drawdown_closing import close_for_drawdown
 from trading.domain.events import (
     Act,
     ActTaken,
@@ -54,7 +55,7 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
     """
     match event:
         case CapitalPaid():
-            return _pay_capital(state, event)
+            return _pay_capital(state, event, rules)
         case QuoteSeen(quote):
             return _take_marks(state, {quote.symbol: quote.mark}, rules, at=quote.at)
         case MarksSeen():
@@ -76,7 +77,7 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
     assert_never(event)
 
 
-def _pay_capital(state: AccountState, event: CapitalPaid) -> Outcome:
+def _pay_capital(state: AccountState, event: CapitalPaid, rules: BookRules) -> Outcome:
     if state.wallet or state.next_fill > 1:
         raise ValueError(f"account {state.ordinal} has its capital already")
     if not ZERO < event.amount <= MONEY_CAP or event.amount != round_money(event.amount):
@@ -86,15 +87,26 @@ def _pay_capital(state: AccountState, event: CapitalPaid) -> Outcome:
     postings = posting_group(
         f"deposit:{state.ordinal}", event.at, [(EntryKind.DEPOSIT, event.amount, House.CAPITAL)]
     )
-    return Outcome(state=replace(state, wallet=event.amount), postings=postings)
+    peak = event.amount if rules.watches_drawdown else None
+    return Outcome(state=replace(state, wallet=event.amount, peak=peak), postings=postings)
 
 
 def _take_marks(
     state: AccountState, marks: Mapping[str, Decimal], rules: BookRules, *, at: datetime
 ) -> Outcome:
-    """Return the account at its new marks, positions that it no longer covers taken away where the rules act between rounds."""
+    """Return the account at its new marks; where the rules act between rounds, positions that it no longer covers are taken away, and
+    all are closed once it has fallen too far.
+    """
     state = state.with_marks(marks)
-    return _liquidated(state, rules, at=at) or Outcome(state=state)
+    outcome = _liquidated(state, rules, at=at) or Outcome(state=state)
+    return _within_drawdown(outcome, rules, at=at)
+
+
+def _within_drawdown(outcome: Outcome, rules: BookRules, *, at: datetime) -> Outcome:
+    if not rules.acts_between_rounds:
+        return outcome
+    closed = close_for_drawdown(outcome.state, rules, at=at)
+    return outcome if closed is None else outcome.then(closed)
 
 
 def _liquidated(state: AccountState, rules: BookRules, *, at: datetime) -> Outcome | None:
@@ -103,9 +115,12 @@ def _liquidated(state: AccountState, rules: BookRules, *, at: datetime) -> Outco
 
 def _walk_bar(state: AccountState, event: BarClosed, rules: BookRules) -> Outcome:
     if rules.resting_orders:
-        return walk_bar(
+        walked = walk_bar(
             state, event, rules, liquidate=lambda now, at: _liquidated(now, rules, at=at)
         )
+        if event.symbol not in state.positions and not walked.fills:
+            return walked
+        return _within_drawdown(walked, rules, at=event.closed_at)
     marks = {event.symbol: (event.mark or event.candle).close}
     return _take_marks(state, marks, rules, at=event.closed_at)
 

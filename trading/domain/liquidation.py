@@ -79,23 +79,27 @@ def liquidate(state: AccountState, rules: BookRules, *, at: datetime) -> Outcome
 
 
 def _next_to_go(state: AccountState, rules: BookRules, *, begun: bool) -> PositionState | None:
-    by_loss = sorted(state.positions.values(), key=lambda held: _loss_order(state, held))
-    if not by_loss:
+    falling = by_loss(state)
+    if not falling:
         return None
     if rules.margin_mode is MarginMode.ISOLATED:
         bare = (
             held
-            for held in by_loss
+            for held in falling
             if state.wallet < 0 or not position_health(state, held.symbol, rules).is_covered
         )
         return next(bare, None)
     # Profits that are left pay for what was lost before the insurance does: a hedge must not be a gift.
     overdrawn = begun and state.wallet < 0
-    return by_loss[0] if overdrawn or not account_health(state, rules).is_covered else None
+    return falling[0] if overdrawn or not account_health(state, rules).is_covered else None
 
 
-def _loss_order(state: AccountState, held: PositionState) -> tuple[Decimal, str]:
-    return unrealised(held, mark_of(state, held.symbol)), held.symbol
+def by_loss(state: AccountState) -> list[PositionState]:
+    """Return the open positions, the largest loss at their marks first, of equal ones the first symbol."""
+    return sorted(
+        state.positions.values(),
+        key=lambda held: (unrealised(held, mark_of(state, held.symbol)), held.symbol),
+    )
 
 
 def _orders_of(state: AccountState, doomed: PositionState, rules: BookRules) -> list[OrderState]:

@@ -60,11 +60,12 @@ class OrderStatus(StrEnum):
 
 
 class FillCause(StrEnum):
-    """What made a fill; an exit and a liquidation have no order of their own until a service writes one."""
+    """What made a fill; all but the first have no order of their own until a service writes one."""
 
     ORDER = "ORDER"
     EXIT = "EXIT"
     LIQUIDATION = "LIQUIDATION"
+    DRAWDOWN = "DRAWDOWN"
 
 
 class ExitName(StrEnum):
@@ -98,7 +99,8 @@ class BookedFill:
     """One execution with the profit of the part that it closed, before the fee.
 
     A liquidation has no client order id; its ``fee`` is what was taken of it, clearance included, and its trade id names the position.
-    An exit has no ``client_order_id``; ``exit_name`` and ``position_seq`` say which exit of which holding it was.
+    An exit has no ``client_order_id``; ``exit_name`` and ``position_seq`` say which exit of which holding it was. Nor has a closing for
+    drawdown, which tells ``position_seq``.
     """
 
     seq: int

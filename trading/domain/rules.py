@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from marketdata.domain.canonical import canonical_json, parse_decimal
 from marketdata.domain.instruments import InstrumentSpec
+from trading.domain.money import ZERO
 from trading.domain.tiers import TierTable, default_table
 
 HUNDRED = Decimal(100)
@@ -57,7 +58,8 @@ class BookRules:
     of its own for the symbols in ``clearance_fees``.
 
     ``leverage_limits`` bounds the leverage of single symbols below ``max_leverage``. ``max_decisions_per_hour`` bounds in how many turns
-    of an hour of market time orders may open or add; None for no bound.
+    of an hour of market time orders may open or add; None for no bound. ``drawdown_*_pct`` are falls from the highest equity, each None
+    or above the one before: to warn, to refuse new exposure, to close everything (only of books that act between rounds).
 
     Equal rules have equal canonical JSON: symbols are kept sorted, and the fields of the paragraphs above are written only where
     they differ from their default, so that rules from before they were known keep their bytes.
@@ -89,6 +91,9 @@ class BookRules:
     clearance_fees: tuple[tuple[str, Decimal], ...] = ()
     leverage_limits: tuple[tuple[str, int], ...] = ()
     max_decisions_per_hour: int | None = None
+    drawdown_warn_pct: Decimal | None = None
+    drawdown_stop_pct: Decimal | None = None
+    drawdown_close_pct: Decimal | None = None
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.instruments, key=lambda spec: spec.symbol))
@@ -104,6 +109,7 @@ class BookRules:
         self._check_instruments()
         self._check_margin()
         self._check_symbol_tables()
+        self._check_drawdown()
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -138,6 +144,18 @@ class BookRules:
     def clearance_rate(self, symbol: str) -> Decimal:
         """Return the clearance fee of a symbol, in hundredths of a percent of the notional that is liquidated."""
         return dict(self.clearance_fees).get(symbol, self.clearance_fee_bps)
+
+    @property
+    def watches_drawdown(self) -> bool:
+        """Return whether an account's highest equity matters to the book."""
+        return any(getattr(self, name) is not None for name in _DRAWDOWN)
+
+    @property
+    def drawdown_limit_pct(self) -> Decimal | None:
+        """Return the drawdown from which nothing may be opened, None when there is none: that of the first tier that acts."""
+        if self.drawdown_stop_pct is not None:
+            return self.drawdown_stop_pct
+        return self.drawdown_close_pct
 
     def to_json(self) -> str:
         """Return the canonical JSON; equal rules give equal bytes."""
@@ -174,7 +192,7 @@ class BookRules:
                 else type(plain).__name__
             )
             raise ValueError(f"rules need exactly the fields of BookRules; differing: {found}")
-        for name in _DECIMALS & plain.keys():
+        for name in (_DECIMALS | {*_DRAWDOWN}) & plain.keys():
             plain[name] = parse_decimal(plain[name])
         plain["instruments"] = tuple(map(InstrumentSpec.from_canonical, plain["instruments"]))
         plain["tiers"] = tuple(map(TierTable.from_canonical, plain.get("tiers", ())))
@@ -243,6 +261,20 @@ class BookRules:
         if self.margin_model is MarginModel.CFD and self.margin_mode is MarginMode.ISOLATED:
             raise ValueError("margin_mode must be cross in a cfd book: the whole account backs it")
 
+    def _check_drawdown(self) -> None:
+        least = ZERO
+        for name in _DRAWDOWN:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, Decimal) or not value.is_finite():
+                raise ValueError(f"{name} must be a finite decimal, or None, was {value!r}")
+            if not least < value < HUNDRED:
+                raise ValueError(f"{name} must be above {least} and below 100, was {value}")
+            least = value
+        if self.drawdown_close_pct is not None and not self.acts_between_rounds:
+            raise ValueError("drawdown_close_pct needs acts_between_rounds: nobody would close")
+
     def _check_symbol_tables(self) -> None:
         for name, symbols in (
             ("tiers", [table.symbol for table in self.tiers]),
@@ -286,7 +318,13 @@ _OPTIONAL = {
     "clearance_fees",
     "leverage_limits",
     "max_decisions_per_hour",
+    "drawdown_warn_pct",
+    "drawdown_stop_pct",
+    "drawdown_close_pct",
 }
+
+# Lowest first.
+_DRAWDOWN = ("drawdown_warn_pct", "drawdown_stop_pct", "drawdown_close_pct")
 
 _DECIMALS = {
     "fee_bps_taker",

@@ -81,7 +81,7 @@ class AccountState:
 
     ``positions`` by symbol holds the open ones only, ``orders`` by client order id those that have not ended, in the order in which
     they were accepted. ``next_position`` and ``next_fill`` are the numbers that the next of each gets, from 1. ``funded_at`` is the
-    last funding stamp settled by symbol.
+    last funding stamp settled by symbol. ``peak`` is the highest equity recorded, None where no rule asks for it.
     """
 
     ordinal: int
@@ -92,6 +92,7 @@ class AccountState:
     next_position: int = 1
     next_fill: int = 1
     funded_at: Mapping[str, datetime] = field(default_factory=dict)
+    peak: Decimal | None = None
 
     def with_marks(self, marks: Mapping[str, Decimal]) -> AccountState:
         return replace(self, marks={**self.marks, **marks})

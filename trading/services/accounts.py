@@ -15,7 +15,7 @@ from trading.domain.intents import Exits, OrderIntent, OrderKind, Side, TimeInFo
 from trading.domain.outcome import OrderChange, Outcome, PostingLine
 from trading.domain.outcome import OrderStatus as Status
 from trading.domain.state import AccountState, OrderState, PositionState
-from trading.models import Account, Book, Fill, Order, Position, Posting
+from trading.models import Account, Book, Fill, Order, Position, Posting, Standing
 from trading.models.positions import PositionStatus
 from trading.selectors.tape import marks_at
 
@@ -61,7 +61,8 @@ def load_state(
 ) -> AccountState:
     """Return the account for the engine at ``marks``. Queries three times; lock the account first when something follows from it.
 
-    ``is_numbered`` False leaves out the numbers of the next fill and holding, and a query, where nothing will be filled.
+    ``is_numbered`` False leaves out the numbers of the next fill and holding, and a query, where nothing will be filled. A book with
+    drawdown rules costs one query more, for the account's peak.
     """
     positions = Position.objects.open().filter(account=account)
     orders = Order.objects.unfinished().filter(account=account).in_order_of_acceptance()
@@ -75,12 +76,17 @@ def load_state(
         next_position=next_position,
         next_fill=next_fill,
         funded_at=funded_at(account.book),
+        peak=_peak(account) if account.book.frozen_rules().watches_drawdown else None,
     )
 
 
 def funded_at(book: Book) -> dict[str, datetime]:
     """Return the last funding stamp that the book has settled, by symbol."""
     return {symbol: parse_time(at) for symbol, at in book.funded_at.items()}
+
+
+def _peak(account: Account) -> Decimal:
+    return Standing.objects.values_list("peak", flat=True).get(account=account)
 
 
 def _next_numbers(account: Account) -> tuple[int, int]:

@@ -93,7 +93,35 @@ def execute_exit(
 ) -> Outcome:
     """Return the account without the position: an exit closes all that is held, in pieces of the largest order there is."""
     side = Side.closing(held.quantity)
-    price = hit.paid(held.symbol, side, rules)
+    closed = leave_whole(
+        state,
+        held,
+        price=hit.paid(held.symbol, side, rules),
+        reference_price=hit.level,
+        rules=rules,
+        at=at,
+        trade_prefix=f"exit-{held.seq}-{name.value}",
+        cause=FillCause.EXIT,
+        exit_name=name,
+    )
+    return without_orphans(closed, held.symbol)
+
+
+@exact
+def leave_whole(
+    state: AccountState,
+    held: PositionState,
+    *,
+    price: Decimal,
+    reference_price: Decimal,
+    rules: BookRules,
+    at: datetime,
+    trade_prefix: str,
+    cause: FillCause,
+    exit_name: ExitName | None = None,
+) -> Outcome:
+    """Return the account without the position, closed at ``price`` for the taker's fee, in pieces of the largest order there is."""
+    side = Side.closing(held.quantity)
     outcome = Outcome(state=state)
     largest = rules.spec(held.symbol).max_quantity
     for number, piece in enumerate(_pieces(abs(held.quantity), largest), start=1):
@@ -111,7 +139,7 @@ def execute_exit(
         fill = BookedFill(
             seq=booking.seq,
             client_order_id="",
-            trade_id=f"exit-{held.seq}-{name.value}-{number}",
+            trade_id=f"{trade_prefix}-{number}",
             symbol=held.symbol,
             side=side,
             quantity=piece,
@@ -119,10 +147,10 @@ def execute_exit(
             fee=fee,
             realised=booking.realised,
             is_maker=False,
-            reference_price=hit.level,
+            reference_price=reference_price,
             at=at,
-            cause=FillCause.EXIT,
-            exit_name=name,
+            cause=cause,
+            exit_name=exit_name,
             position_seq=held.seq,
         )
         booked = Outcome(
@@ -132,7 +160,7 @@ def execute_exit(
             positions=booking.positions,
         )
         outcome = outcome.then(booked)
-    return without_orphans(outcome, held.symbol)
+    return outcome
 
 
 def _fitted(state: AccountState, order: OrderState) -> OrderState | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from trading.domain.denials import DenialCode
+from trading.domain.denials import Denial, DenialCode, RuleCheck
+from trading.domain.drawdown import drawdown_pct, has_fallen
 from trading.domain.money import figure, money_figure, round_ratio
 from trading.domain.risk.projection import Projection
 from trading.domain.risk.verdicts import Verdict, rule
@@ -17,9 +18,9 @@ def margin_rules(view: Projection) -> Iterator[Verdict]:
     if not view.opening:
         return
     free, needed = view.free, view.needed
-    if needed <= free and view.reserve > view.now_free:
+    if needed <= free and view.reserve > view.now.free_margin:
         # Only with other orders waiting: what they may free is not free yet.
-        free, needed = view.now_free, view.reserve
+        free, needed = view.now.free_margin, view.reserve
     yield rule(
         DenialCode.INSUFFICIENT_MARGIN,
         needed <= free,
@@ -42,6 +43,17 @@ def margin_rules(view: Projection) -> Iterator[Verdict]:
         most=view.rules.max_margin_usage_pct,
         name="usage",
     )
+    limit = view.rules.drawdown_limit_pct
+    if limit is not None and view.peak is not None:
+        yield _drawdown_rule(view.peak, view.now.equity, limit)
+
+
+def _drawdown_rule(peak: Decimal, equity: Decimal, limit: Decimal) -> Verdict:
+    found, most = figure(drawdown_pct(peak, equity)), figure(limit)
+    passed = not has_fallen(peak, equity, limit_pct=limit)
+    check = RuleCheck(DenialCode.DRAWDOWN_ABOVE_LIMIT, most, found, passed)
+    figures = {"drawdown": found, "limit": most, "peak": money_figure(peak)}
+    return check, None if passed else Denial(check.rule, figures)
 
 
 def _percentage_rule(

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from marketdata.domain.facts import Quote
 from marketdata.domain.instruments import round_money
+from trading.domain.drawdown import peak_of
 from trading.domain.fees import execution_fee
 from trading.domain.fills import Execution, book_execution, closing_part
 from trading.domain.intents import OrderIntent
@@ -24,7 +25,8 @@ _NO_TIME = datetime.min.replace(tzinfo=UTC)
 class Projection:
     """The account before the order and as it would be after its fill at the expected price.
 
-    ``before`` and ``after`` take the symbol's waiting orders of the same side as filled; ``now_free`` is the free margin as it is.
+    ``before`` and ``after`` take the symbol's waiting orders of the same side as filled; ``now`` is the account as it is, ``peak`` its
+    highest equity so far.
     """
 
     intent: OrderIntent
@@ -33,13 +35,14 @@ class Projection:
     mark: Decimal
     held: Decimal
     closing: Decimal
-    now_free: Decimal
+    now: AccountFigures
     before: AccountFigures
     after: AccountFigures
     position: PositionState | None
     result: PositionState | None
     waiting: tuple[OrderState, ...]
     open_symbols: frozenset[str]
+    peak: Decimal | None
 
     @property
     def opening(self) -> Decimal:
@@ -114,13 +117,14 @@ def project(
         mark=quote.mark,
         held=held,
         closing=closing,
-        now_free=account_figures(state, rules).free_margin,
+        now=account_figures(state, rules),
         before=account_figures(base, rules),
         after=account_figures(booked, rules),
         position=base.positions.get(intent.symbol),
         result=booked.positions.get(intent.symbol),
         waiting=tuple(base.orders.values()),
         open_symbols=frozenset(booked.positions),
+        peak=peak_of(state) if rules.watches_drawdown else None,
     )
 
 
