@@ -81,7 +81,7 @@ def build_contexts(
 
 def account_view(state: AccountState, contract: Contract, *, at: datetime) -> AccountView:
     """Return an account as its participant is told it, valued at the state's marks."""
-    figures = account_figures(state)
+    figures = account_figures(state, contract.rules)
     return AccountView(
         wallet=state.wallet,
         equity=figures.equity,

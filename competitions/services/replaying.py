@@ -235,8 +235,9 @@ class Replay:
         points = []
         for ordinal in sorted(self.states):
             state = step(self.states[ordinal], MarksSeen(at, marks), self.rules).state
-            self.states[ordinal] = replace(state, marks=dict(state.marks))
-            figures = account_figures(state)
+            figures = account_figures(state, self.rules)
+            peak = None if state.peak is None else max(state.peak, figures.equity)
+            self.states[ordinal] = replace(state, marks=dict(state.marks), peak=peak)
             points.append(
                 EquityRecord(
                     ordinal, figures.equity, figures.wallet, figures.unrealised, figures.used_margin

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.trading.builders import T0, D, at, quote
+from tests.trading.builders import T0, D, at, make_rules, quote
 from tests.trading.ledger import accept, account_of, make_book, place, tell
 from trading import services
 from trading.models import EquityPoint, EquityRollup
@@ -58,6 +58,18 @@ def test_what_waits_is_used_margin():
     book = make_book()
     accept(account_of(book), "OPEN_LONG", quantity=D(10))
     assert record(book, 1, 15)[0].used_margin == D("1000.5")
+
+
+def test_used_margin_is_that_of_the_books_own_rules():
+    isolated = make_book(rules=make_rules(acts_between_rounds=True, margin_mode="isolated"))
+    cfd = make_book(rules=make_rules(acts_between_rounds=True, margin_model="cfd"))
+    for book in (isolated, cfd):
+        place(account_of(book), "OPEN_LONG", quantity=D(10), leverage=2)
+
+    # Isolated: 1000 / 2 put up and the gain of 100. CFD: 10 % of 1100, whatever the leverage.
+    assert record(isolated, 1, 15, XUSDT="110")[0].used_margin == D(600)
+    assert account_of(isolated).standing.used_margin == D(600)
+    assert record(cfd, 1, 15, XUSDT="110")[0].used_margin == D(110)
 
 
 def test_the_peak_and_the_largest_fall_are_kept():

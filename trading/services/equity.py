@@ -39,9 +39,10 @@ def record_equity(
     if known:
         return known
     states = _states(book_id, accounts, marks)
-    points = [_point(account, states[account.pk], number=number, at=at) for account in accounts]
+    rules = Book.objects.get(pk=book_id).frozen_rules()
+    figures = {pk: account_figures(state, rules) for pk, state in states.items()}
+    points = [_point(account, figures[account.pk], number=number, at=at) for account in accounts]
     EquityPoint.objects.bulk_create(points)
-    figures = {account.pk: account_figures(states[account.pk]) for account in accounts}
     _update_standings(figures, number=number, at=at)
     for span in RollupSpan:
         _roll_up(points, span, at=at)
@@ -78,8 +79,7 @@ def _states(
     }
 
 
-def _point(account: Account, state: AccountState, *, number: int, at: datetime) -> EquityPoint:
-    figures = account_figures(state)
+def _point(account: Account, figures: AccountFigures, *, number: int, at: datetime) -> EquityPoint:
     return EquityPoint(
         account=account,
         number=number,
