@@ -111,6 +111,9 @@ LATER_RULES = {
     "drawdown_warn_pct": Decimal(10),
     "drawdown_stop_pct": Decimal(20),
     "drawdown_close_pct": Decimal(30),
+    "overnight_bps_long": Decimal("0.8"),
+    "overnight_bps_short": Decimal("-0.2"),
+    "overnight_hour_utc": 22,
 }
 
 

@@ -26,6 +26,7 @@ from trading.domain.maintenance import (
     liquidation_price,
     position_health,
 )
+from trading.domain.overnight import overnight_payment
 from trading.domain.rules import BookRules, MarginModel
 from trading.domain.state import AccountState, PositionState
 from trading.domain.tier_tables import known_tables
@@ -84,6 +85,12 @@ def drawdown_wallet(figures: Figures) -> Decimal:
     return outcome.state.wallet
 
 
+def overnight(figures: Figures) -> Decimal:
+    sign = {"long": 1, "short": -1}[figures["side"]]
+    quantity = sign * D(figures["quantity"])
+    return overnight_payment(quantity, mark=D(figures["mark"]), rate_bps=D(figures["rate"]))
+
+
 FORMULAS: dict[str, Callable[[Figures], Decimal | None]] = {
     "maintenance_margin": lambda of: known_tables()[of["symbol"]].maintenance_margin(
         D(of["notional"])
@@ -96,6 +103,7 @@ FORMULAS: dict[str, Callable[[Figures], Decimal | None]] = {
     "liquidated_wallet": liquidated_wallet,
     "drawdown": lambda of: drawdown_pct(D(of["peak"]), D(of["equity"])),
     "drawdown_wallet": drawdown_wallet,
+    "overnight": overnight,
 }
 
 

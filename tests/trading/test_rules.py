@@ -59,6 +59,9 @@ def test_equal_rules_have_equal_bytes():
             "max_decisions_per_hour must be at least 1, or None, was 0",
         ),
         ({"max_decisions_per_hour": True}, "max_decisions_per_hour must be .*, was True"),
+        ({"overnight_bps_long": D(1001)}, r"overnight_bps_long must be within \+-1000, was 1001"),
+        ({"overnight_bps_short": D("NaN")}, "overnight_bps_short must be a finite decimal"),
+        ({"overnight_hour_utc": 24}, "overnight_hour_utc must be between 0 and 23, was 24"),
         ({"drawdown_warn_pct": D(0)}, "drawdown_warn_pct must be above 0 and below 100, was 0"),
         ({"drawdown_stop_pct": D(100)}, "drawdown_stop_pct must be above 0 and below 100"),
         ({"drawdown_stop_pct": D("NaN")}, "drawdown_stop_pct must be a finite decimal, or None"),
@@ -132,6 +135,9 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         drawdown_warn_pct=D(10),
         drawdown_stop_pct=D("20.50"),
         drawdown_close_pct=D(30),
+        overnight_bps_long=D("0.80"),
+        overnight_bps_short=D("-0.2"),
+        overnight_hour_utc=22,
     )
     added = json.loads(rules.to_json())
     for name in json.loads(make_rules().to_json()):
@@ -149,6 +155,9 @@ def test_only_what_differs_from_the_default_is_added_to_the_bytes():
         "drawdown_warn_pct",
         "drawdown_stop_pct",
         "drawdown_close_pct",
+        "overnight_bps_long",
+        "overnight_bps_short",
+        "overnight_hour_utc",
     }
     assert added["drawdown_stop_pct"] == "20.5"
     assert added["leverage_limits"] == {"XUSDT": 3, "YUSDT": 5}

@@ -22,6 +22,7 @@ from trading.domain.events import (
     MarksSeen,
     OrderAsked,
     OrderEnded,
+    OvernightPassed,
     QuoteSeen,
     VenueReport,
 )
@@ -33,12 +34,13 @@ from trading.domain.liquidation import liquidate
 from trading.domain.margin import mark_of
 from trading.domain.money import MONEY_CAP, ZERO, exact
 from trading.domain.outcome import EntryKind, House, OrderChange, OrderStatus, Outcome
+from trading.domain.overnight import settle_overnight
 from trading.domain.positions import trail_kept
 from trading.domain.reports import book_report, end_order
 from trading.domain.resting.asking import check_resting
 from trading.domain.resting.bars import walk_bar
 from trading.domain.risk import OrderCheck, check_order, with_pace
-from trading.domain.rules import BookRules
+from trading.domain.rules import BookRules, MarginModel
 from trading.domain.state import AccountState, OrderState, PositionState
 
 
@@ -73,7 +75,9 @@ def step(state: AccountState, event: Event, rules: BookRules) -> Outcome:
         case BarClosed():
             return _walk_bar(state, event, rules)
         case FundingSettled():
-            return settle_funding(state, event)
+            return _settle_funding(state, event, rules)
+        case OvernightPassed():
+            return settle_overnight(state, event, rules)
     assert_never(event)
 
 
@@ -89,6 +93,13 @@ def _pay_capital(state: AccountState, event: CapitalPaid, rules: BookRules) -> O
     )
     peak = event.amount if rules.watches_drawdown else None
     return Outcome(state=replace(state, wallet=event.amount, peak=peak), postings=postings)
+
+
+def _settle_funding(state: AccountState, event: FundingSettled, rules: BookRules) -> Outcome:
+    # A contract for difference on the same symbol pays by the night instead.
+    if rules.margin_model is MarginModel.CFD:
+        return Outcome(state=state)
+    return settle_funding(state, event)
 
 
 def _take_marks(

@@ -64,12 +64,20 @@ class BarClosed:
 
 @dataclass(frozen=True, slots=True)
 class FundingSettled:
-    """``rate`` is a fraction of notional at ``mark``, paid by longs when it is positive."""
+    """``rate`` is a fraction of notional at ``mark``, paid by longs when it is positive; ``cfd`` books have none."""
 
     at: datetime
     symbol: str
     rate: Decimal
     mark: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OvernightPassed:
+    """A trading day ended at ``at``; ``marks`` are those on which financing is counted, by symbol."""
+
+    at: datetime
+    marks: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ Event = (
     | MarksSeen
     | BarClosed
     | FundingSettled
+    | OvernightPassed
     | OrderAsked
     | VenueReport
     | OrderEnded

@@ -60,6 +60,7 @@ class BookRules:
     ``leverage_limits`` bounds the leverage of single symbols below ``max_leverage``. ``max_decisions_per_hour`` bounds in how many turns
     of an hour of market time orders may open or add; None for no bound. ``drawdown_*_pct`` are falls from the highest equity, each None
     or above the one before: to warn, to refuse new exposure, to close everything (only of books that act between rounds).
+    ``overnight_bps_*`` is what a ``cfd`` position pays of its notional each night at ``overnight_hour_utc``; negative when it receives.
 
     Equal rules have equal canonical JSON: symbols are kept sorted, and the fields of the paragraphs above are written only where
     they differ from their default, so that rules from before they were known keep their bytes.
@@ -94,6 +95,9 @@ class BookRules:
     drawdown_warn_pct: Decimal | None = None
     drawdown_stop_pct: Decimal | None = None
     drawdown_close_pct: Decimal | None = None
+    overnight_bps_long: Decimal = Decimal(0)
+    overnight_bps_short: Decimal = Decimal(0)
+    overnight_hour_utc: int = 21  # 17:00 in New York in summer
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.instruments, key=lambda spec: spec.symbol))
@@ -144,6 +148,12 @@ class BookRules:
     def clearance_rate(self, symbol: str) -> Decimal:
         """Return the clearance fee of a symbol, in hundredths of a percent of the notional that is liquidated."""
         return dict(self.clearance_fees).get(symbol, self.clearance_fee_bps)
+
+    @property
+    def has_overnight(self) -> bool:
+        """Return whether positions pay or receive by the night."""
+        rates = self.overnight_bps_long, self.overnight_bps_short
+        return self.margin_model is MarginModel.CFD and any(rates)
 
     @property
     def watches_drawdown(self) -> bool:
@@ -209,8 +219,9 @@ class BookRules:
         for name in ("fee_bps_taker", "slippage_bps", "clearance_fee_bps"):
             if not 0 <= getattr(self, name) <= 1000:
                 raise ValueError(f"{name} must be between 0 and 1000, was {getattr(self, name)}")
-        if not abs(self.fee_bps_maker) <= 1000:
-            raise ValueError(f"fee_bps_maker must be within +-1000, was {self.fee_bps_maker}")
+        for name in ("fee_bps_maker", "overnight_bps_long", "overnight_bps_short"):
+            if not abs(getattr(self, name)) <= 1000:
+                raise ValueError(f"{name} must be within +-1000, was {getattr(self, name)}")
         for name in ("max_position_size_pct", "max_margin_usage_pct", "margin_requirement_pct"):
             if not 0 < getattr(self, name) <= HUNDRED:
                 raise ValueError(
@@ -239,6 +250,9 @@ class BookRules:
         most = self.max_decisions_per_hour
         if most is not None and (type(most) is not int or most < 1):
             raise ValueError(f"max_decisions_per_hour must be at least 1, or None, was {most!r}")
+        hour = self.overnight_hour_utc
+        if type(hour) is not int or not 0 <= hour <= 23:
+            raise ValueError(f"overnight_hour_utc must be between 0 and 23, was {hour!r}")
         if not self.settlement_asset:
             raise ValueError("settlement_asset must name a currency, was empty")
 
@@ -321,6 +335,9 @@ _OPTIONAL = {
     "drawdown_warn_pct",
     "drawdown_stop_pct",
     "drawdown_close_pct",
+    "overnight_bps_long",
+    "overnight_bps_short",
+    "overnight_hour_utc",
 }
 
 # Lowest first.
@@ -336,6 +353,8 @@ _DECIMALS = {
     "margin_requirement_pct",
     "maintenance_margin_pct",
     "clearance_fee_bps",
+    "overnight_bps_long",
+    "overnight_bps_short",
 }
 
 
