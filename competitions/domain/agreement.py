@@ -8,12 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from competitions.domain.contract import Contract, contract_hash
-from competitions.domain.words import CLOCKS, FEED_KINDS, FILL_RULES, MARGIN_MODELS
-from marketdata.domain.canonical import canonical_json
+from competitions.domain.words import (
+    CLOCKS,
+    FEED_KINDS,
+    FILL_RULES,
+    MARGIN_MODELS,
+    MARGIN_MODES,
+    STOP_OUT_BASES,
+)
+from marketdata.domain.canonical import canonical_decimal, canonical_json
 
 NOTHING = "—"
 NEXT_SLOT = "the next slot after the start"
@@ -52,13 +60,43 @@ _TERMS: Mapping[str, tuple[str, str, str]] = {
     "rules.maintenance_margin_pct": ("Limits", "Maintenance margin (CFD)", "{} %"),
     "rules.allow_short": ("Limits", "Short positions", "{}"),
     "rules.allow_pyramiding": ("Limits", "Adding to a position", "{}"),
-    "rules.resting_orders": ("Limits", "Stops rest in the book", "{}"),
+    "rules.max_decisions_per_hour": ("Limits", "Rounds that may open or add", "at most {} an hour"),
+    "rules.resting_orders": ("Between rounds", "Orders and exits rest in the book", "{}"),
+    "rules.acts_between_rounds": ("Between rounds", "Positions are watched", "{}"),
+    "rules.margin_mode": ("Between rounds", "What backs a position", "{}"),
+    "rules.stop_out_basis": ("Between rounds", "Margin of a CFD is counted on", "{}"),
+    "rules.clearance_fee_bps": ("Between rounds", "Clearance fee", "{} bps of what is liquidated"),
+    "rules.drawdown_warn_pct": ("Between rounds", "Drawdown, warned at", "{} % below the peak"),
+    "rules.drawdown_stop_pct": (
+        "Between rounds",
+        "Drawdown, nothing opened",
+        "from {} % below the peak",
+    ),
+    "rules.drawdown_close_pct": (
+        "Between rounds",
+        "Drawdown, all closed",
+        "at {} % below the peak",
+    ),
+    "rules.overnight_bps_long": ("Between rounds", "Overnight, a long pays", "{} bps of notional"),
+    "rules.overnight_bps_short": (
+        "Between rounds",
+        "Overnight, a short pays",
+        "{} bps of notional",
+    ),
+    "rules.overnight_hour_utc": ("Between rounds", "The night ends at", "{}:00 UTC"),
+}
+# Tables by symbol: where each stands, and how one symbol's entry reads.
+_BY_SYMBOL: Mapping[str, tuple[str, str, str]] = {
+    "rules.leverage_limits": ("Limits", "Leverage, {}", "at most {}x"),
+    "rules.clearance_fees": ("Between rounds", "Clearance fee, {}", "{} bps of what is liquidated"),
 }
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "schedule.clock": CLOCKS,
     "market.feed_kind": FEED_KINDS,
     "rules.margin_model": MARGIN_MODELS,
     "rules.fill_rule": FILL_RULES,
+    "rules.margin_mode": MARGIN_MODES,
+    "rules.stop_out_basis": STOP_OUT_BASES,
 }
 # How an entry of a list is told; what is not named here follows.
 _FIRST = (
@@ -72,7 +110,16 @@ _FIRST = (
     "step",
 )
 _TIMES = {"schedule.starts_at", "schedule.ends_at"}
-_SECTIONS = ("Schedule", "Market", "Money", "Limits", INSTRUMENTS, ROSTER, "Other")
+_SECTIONS = (
+    "Schedule",
+    "Market",
+    "Money",
+    "Limits",
+    "Between rounds",
+    INSTRUMENTS,
+    ROSTER,
+    "Other",
+)
 _SHORT_HASH = 12
 
 
@@ -123,10 +170,12 @@ def lines_of(contract: Contract, *, start_moves: bool = False) -> tuple[Line, ..
     content = json.loads(contract.to_json())
     content.pop("version")
     instruments, roster = content["rules"].pop("instruments"), content.pop("roster")
+    tables = content["rules"].pop("tiers", [])
     if start_moves:
         content["schedule"]["starts_at"] = NEXT_SLOT
     lines = [
         *(_line(path, value) for path, value in _leaves(content)),
+        *map(_tiers, tables),
         *(_entry(INSTRUMENTS, row["symbol"], row["symbol"], row) for row in instruments),
         *(_entry(ROSTER, row["slug"], row["name"], row) for row in roster),
     ]
@@ -193,12 +242,24 @@ def _leaves(content: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, 
 
 
 def _line(path: str, value: Any) -> Line:
-    section, name, form = _TERMS.get(path, ("Other", _spoken(path.rsplit(".", 1)[-1]), "{}"))
+    table, _, last = path.rpartition(".")
+    section, name, form = _TERMS.get(path) or _BY_SYMBOL.get(table, ("Other", _spoken(last), "{}"))
+    name = name.format(last)
     says = _words(value)
     if path in _TIMES and value and says != NEXT_SLOT:
         says = says.replace("T", " ").replace("Z", " UTC")
     says = _WORDS.get(path, {}).get(says, says)
     return Line(path, section, name, says if value is None else form.format(says))
+
+
+def _tiers(table: Mapping[str, Any]) -> Line:
+    """Return a symbol's margin tiers on one line: from which notional, maintenance margin, highest leverage."""
+    told = "; ".join(
+        f"above {floor} at {canonical_decimal(Decimal(rate) * 100)} %, {most}x"
+        for floor, _, rate, _, most in table["tiers"]
+    )
+    name = f"Margin tiers, {table['symbol']}"
+    return Line(f"tiers/{table['symbol']}", "Between rounds", name, f"{table['version']}: {told}")
 
 
 def _entry(section: str, key: str, name: str, row: Mapping[str, Any]) -> Line:

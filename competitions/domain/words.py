@@ -19,3 +19,11 @@ FEED_KINDS: Mapping[str, str] = {
     "SYNTHETIC": "a synthetic market",
     "BINANCE": "Binance's public prices",
 }
+MARGIN_MODES: Mapping[str, str] = {
+    "cross": "cross: the whole account backs every position",
+    "isolated": "isolated: each position is backed by its own margin alone",
+}
+STOP_OUT_BASES: Mapping[str, str] = {
+    "open": "what the open part of a position cost",
+    "mark": "what a position is worth now",
+}

@@ -55,6 +55,16 @@ class MarginModel(models.TextChoices):
     CFD = "cfd", "Contracts for difference"
 
 
+class MarginMode(models.TextChoices):
+    CROSS = "cross", "Cross: the whole account backs every position"
+    ISOLATED = "isolated", "Isolated: each position is backed by its own margin alone"
+
+
+class StopOutBasis(models.TextChoices):
+    OPEN = "open", "What the open part of the position cost"
+    MARK = "mark", "What the position is worth now"
+
+
 class CompetitionQuerySet(models.QuerySet["Competition"]):
     """Competitions by state and by who may see them."""
 
@@ -262,6 +272,88 @@ class Competition(models.Model):
         default=Decimal(5),
         help_text="Contracts for difference only: below this percentage positions are closed by force; above 0, at most the one to open.",
     )
+    acts_between_rounds = models.BooleanField(
+        "positions are watched between rounds",
+        default=False,
+        help_text="Whether accounts are liquidated when they no longer cover their positions. Without it nothing happens between "
+        "rounds, and neither margin tiers nor the fields on liquidation count.",
+    )
+    resting_orders = models.BooleanField(
+        "orders and exits rest in the book",
+        default=False,
+        help_text="Whether stops, targets and limit orders execute between rounds. Without it they are a plan on record.",
+    )
+    margin_mode = models.CharField(
+        max_length=8,
+        choices=MarginMode.choices,
+        default=MarginMode.CROSS,
+        help_text="What backs a perpetual: with isolated margin a liquidation takes no more than the position's own. Contracts for "
+        "difference are always cross.",
+    )
+    stop_out_basis = models.CharField(
+        "margin of a CFD is counted on",
+        max_length=4,
+        choices=StopOutBasis.choices,
+        default=StopOutBasis.MARK,
+        help_text="Contracts for difference only: the value of which the two margin percentages are taken.",
+    )
+    clearance_fee_bps = ExactDecimalField(
+        "clearance fee (bps)",
+        default=Decimal(0),
+        help_text="Perpetuals only: taken of what is liquidated and paid to the insurance, in hundredths of a percent: 125 is 1.25 %. "
+        "0 to 1000; 0 for none.",
+    )
+    leverage_limits = models.JSONField(
+        "highest leverage of single symbols",
+        default=dict,
+        blank=True,
+        help_text='Lower limits by symbol, for example {"BTCUSDT": 20, "DOGEUSDT": 5}; none may be above the highest leverage. '
+        "Empty for none.",
+    )
+    max_decisions_per_hour = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text="In how many rounds of an hour a participant may open or add, for example 4; 1 to 3600, empty for no limit. Closing "
+        "and reducing are never limited.",
+    )
+    drawdown_warn_pct = ExactDecimalField(
+        "drawdown: warn at (%)",
+        null=True,
+        blank=True,
+        help_text="From this fall below its highest equity a participant is warned, for example 10; empty for never.",
+    )
+    drawdown_stop_pct = ExactDecimalField(
+        "drawdown: open nothing from (%)",
+        null=True,
+        blank=True,
+        help_text="From this fall it may open and add nothing, for example 20; above the warning, empty for never.",
+    )
+    drawdown_close_pct = ExactDecimalField(
+        "drawdown: close everything at (%)",
+        null=True,
+        blank=True,
+        help_text="At this fall all it holds is closed, for example 30; above the others, empty for never. Positions must be watched "
+        "between rounds.",
+    )
+    overnight_bps_long = ExactDecimalField(
+        "overnight rate of a long (bps)",
+        default=Decimal(0),
+        help_text="Contracts for difference only: what a long pays each night of its value, in hundredths of a percent: 0.8 is "
+        "0.008 %. Negative when it receives; -1000 to 1000, 0 for none.",
+    )
+    overnight_bps_short = ExactDecimalField(
+        "overnight rate of a short (bps)",
+        default=Decimal(0),
+        help_text="The same for a short.",
+    )
+    overnight_hour_utc = models.PositiveSmallIntegerField(
+        "night ends at (hour, UTC)",
+        default=21,
+        validators=[MaxValueValidator(23)],
+        help_text="Hour at which the night is charged, 0 to 23. 21 is 17:00 in New York in summer; it does not move with daylight "
+        "saving.",
+    )
     allow_short = models.BooleanField(
         "short positions allowed",
         default=True,
@@ -343,6 +435,14 @@ class Competition(models.Model):
             models.CheckConstraint(
                 condition=models.Q(fill_rule__in=FillRule.values),
                 name="competition_fill_rule_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(margin_mode__in=MarginMode.values),
+                name="competition_margin_mode_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(stop_out_basis__in=StopOutBasis.values),
+                name="competition_stop_out_basis_known",
             ),
             models.CheckConstraint(
                 condition=models.Q(interval_seconds__gte=1), name="competition_interval_at_least_1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agents.models import PromptTemplate
@@ -18,11 +19,12 @@ from competitions.selectors.readiness import (
     venue_problems,
 )
 from competitions.services.errors import ControlError
+from competitions.services.tiers import tier_tables
 from marketdata.domain.canonical import digest_of
 from marketdata.domain.facts import Timeframe
 from marketdata.feeds import FeedError, MarketFeed, open_feed
 from marketdata.models.feeds import FeedKind
-from trading.domain.rules import BookRules, MarginModel
+from trading.domain.rules import BookRules, MarginMode, MarginModel, StopOutBasis
 from trading.domain.rules import FillRule as FillRuleCode
 
 WARM_UP_BARS = 250
@@ -92,7 +94,8 @@ def _missing_symbols(competition: Competition, symbols: list[str]) -> Iterator[s
 
 def rules_of(competition: Competition) -> BookRules:
     """Return the rules that the competition's fields say; raise ValueError for figures out of range."""
-    return BookRules(
+    instruments = list(competition.instruments.enabled())
+    rules = BookRules(
         margin_model=MarginModel(competition.margin_model),
         settlement_asset=competition.settlement_asset,
         fee_bps_taker=competition.fee_bps_taker,
@@ -107,9 +110,24 @@ def rules_of(competition: Competition) -> BookRules:
         maintenance_margin_pct=competition.maintenance_margin_pct,
         allow_short=competition.allow_short,
         allow_pyramiding=competition.allow_pyramiding,
+        resting_orders=competition.resting_orders,
         fill_rule=FillRuleCode(competition.fill_rule),
-        instruments=tuple(instrument.spec() for instrument in competition.instruments.enabled()),
+        instruments=tuple(instrument.spec() for instrument in instruments),
+        acts_between_rounds=competition.acts_between_rounds,
+        margin_mode=MarginMode(competition.margin_mode),
+        stop_out_basis=StopOutBasis(competition.stop_out_basis),
+        clearance_fee_bps=competition.clearance_fee_bps,
+        leverage_limits=tuple(competition.leverage_limits.items()),
+        max_decisions_per_hour=competition.max_decisions_per_hour,
+        drawdown_warn_pct=competition.drawdown_warn_pct,
+        drawdown_stop_pct=competition.drawdown_stop_pct,
+        drawdown_close_pct=competition.drawdown_close_pct,
+        overnight_bps_long=competition.overnight_bps_long,
+        overnight_bps_short=competition.overnight_bps_short,
+        overnight_hour_utc=competition.overnight_hour_utc,
     )
+    # Where nothing is liquidated no tier counts, and the contract need not name any.
+    return replace(rules, tiers=tier_tables(instruments)) if rules.has_tiers else rules
 
 
 def template_hash(template: PromptTemplate) -> str:

@@ -160,6 +160,30 @@ def test_each_rule_that_is_more_than_the_default_is_told_as_new(name):
     assert {line.change for line in lines} == {Change.NEW}
 
 
+def test_later_rules_are_told_in_words():
+    rules = replace(CONTRACT.rules, **LATER_RULES, margin_model=MarginModel.PERPETUAL)
+
+    told = {line.name: line.says for line in lines_of(replace(CONTRACT, rules=rules))}
+
+    assert {
+        "Positions are watched": "yes",
+        "What backs a position": "isolated: each position is backed by its own margin alone",
+        "Margin of a CFD is counted on": "what the open part of a position cost",
+        "Clearance fee": "125 bps of what is liquidated",
+        "Clearance fee, BTCUSDT": "120 bps of what is liquidated",
+        "Leverage, BTCUSDT": "at most 5x",
+        "Margin tiers, BTCUSDT": "instrument: above 0 at 0.4 %, 125x",
+        "Rounds that may open or add": "at most 4 an hour",
+        "Drawdown, warned at": "10 % below the peak",
+        "Drawdown, nothing opened": "from 20 % below the peak",
+        "Drawdown, all closed": "at 30 % below the peak",
+        "Overnight, a long pays": "0.8 bps of notional",
+        "Overnight, a short pays": "-0.2 bps of notional",
+        "The night ends at": "22:00 UTC",
+    }.items() <= told.items()
+    assert "Other" not in {line.section for line in lines_of(replace(CONTRACT, rules=rules))}
+
+
 def test_no_term_is_left_out_of_these_tests():
     known = {*TERMS, "rules", "roster"}
     assert {entry.name for entry in fields(Contract)} == known
