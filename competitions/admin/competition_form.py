@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from competitions.domain.offer import offer_problems
 from competitions.models import Competition
 from competitions.models.competitions import ClockKind, FillRule
 from competitions.selectors.readiness import CLOCKS
@@ -70,17 +71,52 @@ FIELDSETS: Any = (
         {
             "fields": (
                 "max_leverage",
+                "leverage_limits",
                 "max_position_size_pct",
                 "max_open_positions",
                 "max_margin_usage_pct",
                 "margin_buffer",
-                "margin_requirement_pct",
-                "maintenance_margin_pct",
+                "max_decisions_per_hour",
                 "allow_short",
                 "allow_pyramiding",
                 "seed",
             ),
             "description": "What an order may not pass. An order beyond them is denied, with its figures on record.",
+        },
+    ),
+    (
+        "Between rounds",
+        {
+            "fields": (
+                "acts_between_rounds",
+                "resting_orders",
+                "margin_mode",
+                "clearance_fee_bps",
+            ),
+            "description": "What happens to an account while nobody is asked. Perpetuals are held against the margin tiers of their "
+            "instruments: the table stored last, else the arena's own, else one tier made of the highest leverage. The rules page "
+            "shows them.",
+        },
+    ),
+    (
+        "Drawdown",
+        {
+            "fields": ("drawdown_warn_pct", "drawdown_stop_pct", "drawdown_close_pct"),
+            "description": "What happens to a participant who has lost much of the most it ever had, in percent of that.",
+        },
+    ),
+    (
+        "Contracts for difference",
+        {
+            "fields": (
+                "margin_requirement_pct",
+                "maintenance_margin_pct",
+                "stop_out_basis",
+                "overnight_bps_long",
+                "overnight_bps_short",
+                "overnight_hour_utc",
+            ),
+            "description": "Counts only where the margin model above is contracts for difference.",
         },
     ),
     (
@@ -107,6 +143,9 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "fee_bps_taker": (0, 1000),
     "fee_bps_maker": (-1000, 1000),
     "slippage_bps": (0, 1000),
+    "clearance_fee_bps": (0, 1000),
+    "overnight_bps_long": (-1000, 1000),
+    "overnight_bps_short": (-1000, 1000),
     "max_position_size_pct": (0, 100),
     "max_margin_usage_pct": (0, 100),
     "margin_requirement_pct": (0, 100),
@@ -139,6 +178,13 @@ class CompetitionForm(forms.ModelForm[Competition]):
         capital = self.initial.get("initial_capital")
         if isinstance(capital, Decimal):
             self.initial["initial_capital"] = canonical_decimal(capital)
+        if self.instance._state.adding:
+            # Seasons from before had neither, and a column's default must not change them.
+            self.initial = {"acts_between_rounds": True, "resting_orders": True, **self.initial}
+
+    def clean_leverage_limits(self) -> Any:
+        """Take an emptied field for no limits."""
+        return self.cleaned_data["leverage_limits"] or {}
 
     def clean_timeframes(self) -> list[str]:
         """Keep the order of a season that was set up by program: its first timeframe is the base."""
@@ -154,6 +200,9 @@ class CompetitionForm(forms.ModelForm[Competition]):
         self._clean_deadline(cleaned)
         self._clean_clock(cleaned)
         self._clean_market(cleaned)
+        symbols = [row.symbol for row in cleaned.get("instruments") or () if row.is_enabled]
+        for name, words in offer_problems(cleaned, symbols):
+            self.add_error(name, words)
         return cleaned
 
     def _clean_ranges(self, cleaned: Mapping[str, Any]) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+from html import unescape
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -9,6 +13,7 @@ from django.test import Client
 
 from competitions.models import Competition
 from competitions.models.competitions import CompetitionStatus
+from competitions.services.setup import rules_of
 from marketdata.admin_readonly import ReadOnlyAdmin
 from tests.builders import baselines, make_instruments, make_synthetic_feed, store_market
 from tests.competitions.played import make_draft, play
@@ -68,6 +73,14 @@ def form(agents=(), **changes):
         "maintenance_margin_pct": 5,
         "allow_short": "on",
         "allow_pyramiding": "on",
+        "acts_between_rounds": "on",
+        "margin_mode": "cross",
+        "stop_out_basis": "mark",
+        "clearance_fee_bps": 0,
+        "leverage_limits": "{}",
+        "overnight_bps_long": 0,
+        "overnight_bps_short": 0,
+        "overnight_hour_utc": 21,
         "seed": 1,
         "participants-TOTAL_FORMS": len(agents),
         "participants-INITIAL_FORMS": 0,
@@ -128,6 +141,90 @@ def test_an_end_before_the_start(root, right):
     )
 
     assert "the end must be after the start, was 2026-12-01 00:00" in body
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"leverage_limits": '{"DOGEUSDT": 5}'},
+            "must be of the symbols traded (BTCUSDT, ETHUSDT), found DOGEUSDT",
+        ),
+        (
+            {"leverage_limits": '{"BTCUSDT": 11}'},
+            "BTCUSDT must have a whole number from 1 to the highest leverage (10), was 11",
+        ),
+        ({"leverage_limits": "[5]"}, "must be an object such as"),
+        ({"leverage_limits": "5x"}, "Enter a valid JSON"),
+        ({"max_decisions_per_hour": 0}, "greater than or equal to 1"),
+        ({"drawdown_stop_pct": 100}, "must be above 0 and below 100, was 100"),
+        (
+            {"drawdown_warn_pct": 20, "drawdown_stop_pct": 10},
+            "must be above the limit before (20) and below 100, was 10",
+        ),
+        (
+            {"drawdown_close_pct": 30, "acts_between_rounds": ""},
+            "must be empty while nothing acts between rounds",
+        ),
+        (
+            {"margin_model": "cfd", "margin_mode": "isolated"},
+            "must be cross for contracts for difference",
+        ),
+        (
+            {"margin_model": "cfd", "clearance_fee_bps": 125},
+            "must be 0 for contracts for difference, which pay the taker fee instead, was 125",
+        ),
+        ({"overnight_bps_long": "0.8"}, "must be 0 for perpetuals, which pay funding instead"),
+        (
+            {"margin_model": "cfd", "overnight_bps_short": -1001},
+            "must be between -1000 and 1000, was -1001",
+        ),
+        ({"clearance_fee_bps": 1001}, "must be between 0 and 1000, was 1001"),
+        ({"overnight_hour_utc": 24}, "less than or equal to 23"),
+    ],
+)
+def test_a_term_of_the_account_that_does_not_fit_is_told_at_its_field(root, right, changes, words):
+    assert words in unescape(refused(root, right(**changes)))
+
+
+def test_the_terms_of_the_account_are_stored(root, right):
+    root.post(
+        ADD,
+        right(
+            resting_orders="on",
+            margin_mode="isolated",
+            clearance_fee_bps="12.5",
+            leverage_limits='{"BTCUSDT": 5}',
+            max_decisions_per_hour=4,
+            drawdown_warn_pct=10,
+            drawdown_stop_pct="20.5",
+            drawdown_close_pct=30,
+        ),
+    )
+
+    rules = rules_of(Competition.objects.get())
+    assert (rules.acts_between_rounds, rules.resting_orders) == (True, True)
+    assert (rules.margin_mode, rules.clearance_fee_bps) == ("isolated", Decimal("12.5"))
+    assert (rules.leverage_limits, rules.max_decisions_per_hour) == ((("BTCUSDT", 5),), 4)
+    assert (rules.drawdown_warn_pct, rules.drawdown_stop_pct) == (10, Decimal("20.5"))
+    assert rules.drawdown_close_pct == 30
+
+
+def test_an_emptied_field_of_limits_means_none(root, right):
+    root.post(ADD, right(leverage_limits=""))
+    assert Competition.objects.get().leverage_limits == {}
+
+
+def test_a_new_season_is_offered_what_acts_between_rounds(root):
+    shown = root.get(ADD).content.decode()
+    for name in ("acts_between_rounds", "resting_orders"):
+        assert re.search(rf'<input type="checkbox" name="{name}"[^>]* checked', shown), name
+
+
+def test_a_season_from_before_is_shown_as_it_is(root):
+    page = f"/admin/competitions/competition/{make_draft().pk}/change/"
+    shown = root.get(page).content.decode()
+    assert not re.search(r'name="acts_between_rounds"[^>]* checked', shown)
 
 
 def test_a_symbol_that_the_feed_does_not_have(root, right):
