@@ -51,7 +51,7 @@ class EntrantOut(Schema):
 
 
 class RulesOut(Schema):
-    """The rules of trading; percentages in percent, fees in hundredths of a percent."""
+    """The rules of trading; percentages in percent, fees in hundredths of a percent; null and 0 for limits and fees there are not."""
 
     margin_model: str
     fill_rule: str
@@ -66,6 +66,19 @@ class RulesOut(Schema):
     maintenance_margin_pct: Amount
     allow_short: bool
     allow_pyramiding: bool
+    acts_between_rounds: bool
+    resting_orders: bool
+    margin_mode: str
+    stop_out_basis: str
+    clearance_fee_bps: Amount
+    leverage_limits: dict[str, int]
+    max_decisions_per_hour: int | None
+    drawdown_warn_pct: Amount | None
+    drawdown_stop_pct: Amount | None
+    drawdown_close_pct: Amount | None
+    overnight_bps_long: Amount
+    overnight_bps_short: Amount
+    overnight_hour_utc: int
 
 
 class CompetitionDetailOut(CompetitionOut):

@@ -33,6 +33,8 @@ Name = Annotated[
 ]
 Percent = Annotated[Decimal, Field(gt=0, le=100, max_digits=20)]
 BasisPoints = Annotated[Decimal, Field(ge=0, le=1000, max_digits=20)]
+SignedBasisPoints = Annotated[Decimal, Field(ge=-1000, le=1000, max_digits=20)]
+Drawdown = Annotated[Decimal, Field(gt=0, lt=100, max_digits=20)]
 
 
 class CompetitionIn(Schema):
@@ -71,6 +73,19 @@ class CompetitionIn(Schema):
     fee_bps_taker: BasisPoints = Decimal(5)
     slippage_bps: BasisPoints = Decimal(1)
     allow_short: bool = True
+    acts_between_rounds: bool = True
+    resting_orders: bool = True
+    margin_mode: Literal["cross", "isolated"] = "cross"
+    stop_out_basis: Literal["open", "mark"] = "mark"
+    clearance_fee_bps: BasisPoints = Decimal(0)
+    leverage_limits: Annotated[dict[Text, int], Field(max_length=200)] = {}
+    max_decisions_per_hour: Annotated[int, Field(ge=1, le=3600)] | None = None
+    drawdown_warn_pct: Drawdown | None = None
+    drawdown_stop_pct: Drawdown | None = None
+    drawdown_close_pct: Drawdown | None = None
+    overnight_bps_long: SignedBasisPoints = Decimal(0)
+    overnight_bps_short: SignedBasisPoints = Decimal(0)
+    overnight_hour_utc: Annotated[int, Field(ge=0, le=23)] = 21
     seed: Annotated[int, Field(ge=0, le=2**62)] = 1
 
     @field_validator("start_time", "end_time", mode="before")
@@ -96,6 +111,18 @@ class CompetitionIn(Schema):
             "fee_bps_taker",
             "slippage_bps",
             "allow_short",
+            "acts_between_rounds",
+            "resting_orders",
+            "margin_mode",
+            "stop_out_basis",
+            "clearance_fee_bps",
+            "max_decisions_per_hour",
+            "drawdown_warn_pct",
+            "drawdown_stop_pct",
+            "drawdown_close_pct",
+            "overnight_bps_long",
+            "overnight_bps_short",
+            "overnight_hour_utc",
             "seed",
         )
         fields: dict[str, Any] = {name: getattr(self, name) for name in same}
@@ -103,6 +130,9 @@ class CompetitionIn(Schema):
         fields["ends_at"] = self.end_time.astimezone(UTC) if self.end_time else None
         fields["interval_seconds"] = self.invocation_interval_minutes * 60
         fields["max_leverage"] = int(self.max_leverage)
+        fields["leverage_limits"] = {
+            symbol.upper(): most for symbol, most in self.leverage_limits.items()
+        }
         if self.timeframes:
             fields["timeframes"] = self.timeframes
         return CompetitionWish(

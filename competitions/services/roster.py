@@ -14,6 +14,7 @@ from django.utils.text import slugify
 
 from agents.models import Provider
 from agents.services.entering import ensure_agent
+from competitions.domain.offer import offer_problems
 from competitions.models import Competition, Participant
 from competitions.models.competitions import ClockKind, CompetitionStatus, FillRule
 from competitions.services.audit import record_act
@@ -66,6 +67,7 @@ def create_competition(wish: CompetitionWish, *, actor: str, now: datetime) -> C
     )
     _refuse_bad_fields(row)
     _refuse_unplayable(row)
+    _refuse_misfits(row, [instrument.symbol for instrument in instruments])
     row.save()
     row.instruments.set(instruments)
     try:
@@ -136,6 +138,12 @@ def _unused(wanted: str, taken: Collection[str]) -> str:
         place += 1
         slug = f"{wanted}-{place}"
     return slug
+
+
+def _refuse_misfits(row: Competition, symbols: Sequence[str]) -> None:
+    values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    for name, words in offer_problems(values, symbols):
+        raise InvalidWish(name, words)
 
 
 def _refuse_bad_fields(row: Competition) -> None:

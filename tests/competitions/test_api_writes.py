@@ -114,6 +114,35 @@ def test_a_competition_is_made_as_it_was_wished(staff, market):
     assert AuditEvent.objects.filter(action="created", subject=row.slug).exists()
 
 
+def test_a_new_competition_acts_between_rounds_unless_told_otherwise(staff, market):
+    token = key(staff, "ADMIN")
+    told = send("/competitions", gauntlet(), token=token).json()["rules"]
+    plain = {"acts_between_rounds": False, "resting_orders": False}
+    off = send("/competitions", gauntlet(**plain), token=token).json()["rules"]
+
+    assert (told["acts_between_rounds"], told["resting_orders"]) == (True, True)
+    assert (off["acts_between_rounds"], off["resting_orders"]) == (False, False)
+
+
+def test_the_terms_of_the_account_are_told_as_they_were_wished(staff, market):
+    terms = {
+        "stop_out_basis": "open",
+        "leverage_limits": {"BTCUSDT": 5},
+        "max_decisions_per_hour": 4,
+        "drawdown_warn_pct": "10",
+        "drawdown_stop_pct": "20.5",
+        "drawdown_close_pct": "30",
+        "overnight_bps_long": "0.8",
+        "overnight_bps_short": "-0.25",
+        "overnight_hour_utc": 22,
+    }
+
+    told = send("/competitions", gauntlet(**terms), token=key(staff, "ADMIN")).json()["rules"]
+
+    assert {name: told[name] for name in terms} == terms
+    assert (told["margin_mode"], told["clearance_fee_bps"]) == ("cross", "0")
+
+
 def test_the_same_name_again_gets_another_address(staff, market):
     token = key(staff, "ADMIN")
 
@@ -150,6 +179,29 @@ def test_the_same_name_again_gets_another_address(staff, market):
         ({"slug": "a b"}, "slug", "'a b'"),
         ({"timeframes": ["7x"]}, "timeframes", "was 7x"),
         ({"deadline_seconds": 901}, "deadline_seconds", "(900 s), was 901 s"),
+        ({"margin_mode": "shared"}, "margin_mode", "'shared'"),
+        ({"margin_mode": "isolated"}, "margin_mode", "must be cross for contracts for difference"),
+        ({"clearance_fee_bps": 5}, "clearance_fee_bps", "which pay the taker fee instead, was 5"),
+        ({"leverage_limits": {"PEPEUSDT": 2}}, "leverage_limits", "found PEPEUSDT"),
+        ({"leverage_limits": {"BTCUSDT": 11}}, "leverage_limits", "highest leverage (10), was 11"),
+        ({"max_decisions_per_hour": 0}, "max_decisions_per_hour", "was 0"),
+        ({"drawdown_warn_pct": 100}, "drawdown_warn_pct", "was 100"),
+        (
+            {"drawdown_warn_pct": 20, "drawdown_stop_pct": "20"},
+            "drawdown_stop_pct",
+            "must be above the limit before (20) and below 100, was 20",
+        ),
+        (
+            {"drawdown_close_pct": 30, "acts_between_rounds": False},
+            "drawdown_close_pct",
+            "nobody would close",
+        ),
+        (
+            {"margin_model": "perpetual", "overnight_bps_long": "0.8"},
+            "overnight_bps_long",
+            "must be 0 for perpetuals, which pay funding instead, was 0.8",
+        ),
+        ({"overnight_hour_utc": 24}, "overnight_hour_utc", "was 24"),
         ({"initial_capital": "NaN"}, "initial_capital", "NaN"),
         ({"initial_capital": "1e400"}, "initial_capital", "1e400"),
     ],
