@@ -9,6 +9,7 @@ from decimal import Decimal
 from competitions.domain.contract import Contract
 from competitions.domain.words import CLOCKS, FILL_RULES, MARGIN_MODELS
 from competitions.models import Competition
+from competitions.selectors.account_terms import TierView, account_terms, tier_views
 from competitions.selectors.seasons import Season
 from competitions.templatetags.arena_format import interval, long_stamp, number, times
 from trading.domain.rules import BookRules
@@ -24,25 +25,43 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """All rules; ``is_frozen`` once the season has started. ``sha256`` is the contract's."""
+    """All rules; ``is_frozen`` once the season has started. ``sha256`` is the contract's, ``tiers`` those that it freezes."""
 
     short: tuple[Term, ...]
     full: tuple[Term, ...]
     is_frozen: bool
     sha256: str
     text: str
+    tiers: tuple[TierView, ...] = ()
 
 
 def terms_of(season: Season) -> Terms:
     """Return the rules. No queries."""
     competition = season.competition
     if not competition.contract:
-        return Terms(tuple(_draft_terms(season)), tuple(_draft_terms(season)), False, "", "")
+        drafted = tuple(_draft_terms(season))
+        return Terms(drafted, (*drafted, *_account(competition)), False, "", "")
     contract = Contract.from_json(competition.contract)
     short = tuple(_short(contract, season))
     return Terms(
-        short, (*short, *_more(contract)), True, competition.contract_hash, competition.contract
+        short,
+        (*short, *_more(contract)),
+        True,
+        competition.contract_hash,
+        competition.contract,
+        tier_views(contract.rules),
     )
+
+
+def _account(rules: BookRules | Competition) -> Iterator[Term]:
+    yield Term(
+        "Stops and targets",
+        "execute between rounds"
+        if rules.resting_orders
+        else "are a recorded plan, executed by no one",
+    )
+    for name, says in account_terms(rules):
+        yield Term(name, says)
 
 
 def _short(contract: Contract, season: Season) -> Iterator[Term]:
@@ -80,12 +99,7 @@ def _more(contract: Contract) -> Iterator[Term]:
     yield Term("Margin model", MARGIN_MODELS.get(rules.margin_model, rules.margin_model))
     yield Term("Margin buffer", times(rules.margin_buffer))
     yield Term("Adding to a position", "allowed" if rules.allow_pyramiding else "not allowed")
-    yield Term(
-        "Stops and targets",
-        "execute between rounds"
-        if rules.resting_orders
-        else "are a recorded plan, executed by no one",
-    )
+    yield from _account(rules)
     for spec in rules.instruments:
         yield Term(
             spec.symbol,

@@ -264,6 +264,73 @@ def test_rules_are_told_from_the_frozen_contract(client):
     assert competition.contract_hash in words
 
 
+def test_rules_tell_what_happens_between_rounds(client):
+    play(
+        rounds=1,
+        acts_between_rounds=True,
+        margin_mode="isolated",
+        clearance_fee_bps=Decimal("12.5"),
+        leverage_limits={"BTCUSDT": 5},
+        max_decisions_per_hour=4,
+        drawdown_warn_pct=Decimal(10),
+        drawdown_close_pct=Decimal(30),
+    )
+
+    words = text_of(client.get("/c/small/rules/"))
+
+    for told in (
+        "isolated: each position is backed by its own margin alone",
+        "do not exceed its maintenance margin is taken whole, at the mark",
+        "0.125 % of what is liquidated",
+        "at most 4 an hour; closing and reducing are not limited",
+        "a warning at 10 %; everything is closed at 30 %",
+        "leverage at most 5\u00d7",
+        # The first two tiers of Bitcoin, and which table that is.
+        "binance-usdm-2026-09-29",
+        "300,000.00 0.4 % 0.00 150\u00d7 800,000.00 0.5 % 300.00 100\u00d7",
+    ):
+        assert told in words, told
+
+
+def test_rules_of_a_cfd_season_tell_stop_out_and_nights(client):
+    play(
+        rounds=1,
+        acts_between_rounds=True,
+        margin_model="cfd",
+        stop_out_basis="open",
+        overnight_bps_long=Decimal("0.8"),
+        overnight_bps_short=Decimal("-0.25"),
+    )
+
+    words = text_of(client.get("/c/small/rules/"))
+
+    assert "10 % to open, 5 % to keep, of what the open part of a position cost" in words
+    assert "when equity is below the margin to keep" in words
+    assert (
+        "a long pays 0.008 % and a short receives 0.0025 % of its value each night at 21:00 UTC"
+        in words
+    )
+    assert "Margin tiers" not in words
+
+
+def test_a_draft_tells_its_terms_before_they_are_frozen(staff):
+    make_draft(acts_between_rounds=True, drawdown_stop_pct=Decimal(20))
+
+    words = text_of(staff.get("/c/small/rules/"))
+
+    assert "when equity does not exceed the maintenance margin of all positions" in words
+    assert "nothing is opened from 20 %" in words
+
+
+def test_where_nothing_acts_between_rounds_the_rules_say_so(client):
+    play(rounds=1)
+
+    words = text_of(client.get("/c/small/rules/"))
+
+    assert "none: nothing acts between rounds" in words
+    assert "Margin tiers" not in words
+
+
 def test_equal_equity_shares_a_place(client):
     play(rounds=1, roster=baselines("cash", "random", "buy_and_hold"))
     Standing.objects.update(equity=Decimal(10_000))
