@@ -35,6 +35,18 @@ class RulesView:
     instruments: tuple[InstrumentSpec, ...]
     interval_seconds: int | None = None
     leverage_limits: tuple[tuple[str, int], ...] = ()
+    acts_between_rounds: bool = False
+    margin_model: str = "perpetual"
+    margin_mode: str = "cross"
+    margin_requirement_pct: Decimal = Decimal(10)
+    maintenance_margin_pct: Decimal = Decimal(5)
+    max_decisions_per_hour: int | None = None
+    drawdown_warn_pct: Decimal | None = None
+    drawdown_stop_pct: Decimal | None = None
+    drawdown_close_pct: Decimal | None = None
+    overnight_bps_long: Decimal = Decimal(0)
+    overnight_bps_short: Decimal = Decimal(0)
+    overnight_hour_utc: int = 21
 
     @classmethod
     def of(cls, rules: BookRules, *, interval_seconds: int | None = None) -> RulesView:
@@ -56,6 +68,18 @@ class RulesView:
             instruments=rules.instruments,
             interval_seconds=interval_seconds,
             leverage_limits=rules.leverage_limits,
+            acts_between_rounds=rules.acts_between_rounds,
+            margin_model=str(rules.margin_model),
+            margin_mode=str(rules.margin_mode),
+            margin_requirement_pct=rules.margin_requirement_pct,
+            maintenance_margin_pct=rules.maintenance_margin_pct,
+            max_decisions_per_hour=rules.max_decisions_per_hour,
+            drawdown_warn_pct=rules.drawdown_warn_pct,
+            drawdown_stop_pct=rules.drawdown_stop_pct,
+            drawdown_close_pct=rules.drawdown_close_pct,
+            overnight_bps_long=rules.overnight_bps_long,
+            overnight_bps_short=rules.overnight_bps_short,
+            overnight_hour_utc=rules.overnight_hour_utc,
         )
 
     @property
@@ -91,13 +115,19 @@ class PositionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
-    """The participant's money at the round's marks, in the settlement currency."""
+    """The participant's money at the round's marks, in the settlement currency.
+
+    ``drawdown_pct`` is the fall from the highest equity, ``drawdown_tier`` NONE, WARN, STOP or CLOSE; None and NONE in a season without
+    such rules.
+    """
 
     wallet: Decimal
     equity: Decimal
     free_margin: Decimal
     used_margin: Decimal
     positions: tuple[PositionView, ...] = ()
+    drawdown_pct: Decimal | None = None
+    drawdown_tier: str = "NONE"
 
     def position(self, symbol: str) -> PositionView | None:
         """Return the open position in ``symbol``, None when there is none."""

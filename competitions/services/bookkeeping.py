@@ -9,7 +9,7 @@ from uuid import UUID
 
 from trading.domain.denials import Denial, DenialCode
 from trading.domain.state import AccountState, PositionState
-from trading.models import Account, Book, Fill, Order, Position
+from trading.models import Account, Book, Fill, Order, Position, Standing
 from trading.models.orders import OrderSide
 from trading.services.accounts import position_state
 
@@ -44,16 +44,25 @@ def closed_by(fill: Fill) -> Position | None:
 
 
 def states_at(
-    account_ids: Iterable[UUID], marks: Mapping[str, Decimal]
+    account_ids: Iterable[UUID], marks: Mapping[str, Decimal], *, with_peaks: bool = False
 ) -> dict[UUID, AccountState]:
-    """Return accounts with their open positions at ``marks``, by account id; for telling, not for trading. Two queries."""
+    """Return accounts with their open positions at ``marks``, by account id; for telling, not for trading. Two queries.
+
+    ``with_peaks`` adds their highest equity, and a third query.
+    """
     accounts = Account.objects.in_bulk(list(account_ids))
+    standings = Standing.objects.filter(account__in=accounts if with_peaks else ())
+    peaks = dict(standings.values_list("account_id", "peak"))
     held: dict[UUID, dict[str, PositionState]] = defaultdict(dict)
     for row in Position.objects.open().filter(account__in=accounts).order_by("symbol"):
         held[row.account_id][row.symbol] = position_state(row)
     return {
         pk: AccountState(
-            ordinal=account.ordinal, wallet=account.wallet, positions=held[pk], marks=marks
+            ordinal=account.ordinal,
+            wallet=account.wallet,
+            positions=held[pk],
+            marks=marks,
+            peak=peaks.get(pk),
         )
         for pk, account in accounts.items()
     }

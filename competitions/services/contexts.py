@@ -24,6 +24,7 @@ from competitions.services.bookkeeping import states_at
 from competitions.services.setup import history_from
 from marketdata import services as marketdata
 from marketdata.domain.canonical import sha256_text
+from trading.domain.drawdown import drawdown_pct, drawdown_tier
 from trading.domain.margin import account_figures, unrealised
 from trading.domain.state import AccountState, PositionState
 
@@ -55,6 +56,7 @@ def build_contexts(
     states = states_at(
         [participant.seat.pk for participant in participants],
         {symbol: quote.mark for symbol, quote in quotes.items()},
+        with_peaks=contract.rules.watches_drawdown,
     )
     extras = extra_numbers(round_.competition)
     place = scheduled_place(round_.number, extras)
@@ -91,6 +93,8 @@ def account_view(state: AccountState, contract: Contract, *, at: datetime) -> Ac
             _position_view(position, state.marks, at=at)
             for _, position in sorted(state.positions.items())
         ),
+        drawdown_pct=None if state.peak is None else drawdown_pct(state.peak, figures.equity),
+        drawdown_tier=drawdown_tier(state, contract.rules).value,
     )
 
 

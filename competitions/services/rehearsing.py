@@ -112,6 +112,7 @@ def context_of(competition: Competition, scene: Scene) -> DecisionContext:
         ordinal=ordinal,
         wallet=contract.initial_capital,
         marks={symbol: quote.mark for symbol, quote in quotes.items()},
+        peak=contract.initial_capital if contract.rules.watches_drawdown else None,
     )
     return DecisionContext(
         competition_name=competition.name,

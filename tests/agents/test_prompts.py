@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from agents.domain.context import RecentDecision, RulesView
+from agents.domain.context import AccountView, RecentDecision, RulesView
 from agents.domain.parsing import parse_decision
 from agents.domain.prompts import (
     TemplateText,
@@ -14,6 +14,7 @@ from agents.domain.prompts import (
     render_market,
     render_shared,
 )
+from agents.domain.prompts.account import render_account
 from agents.prompts.arena_core import TEMPLATE
 from marketdata.domain.views import SeriesView
 from tests.agents.contexts import (
@@ -178,6 +179,66 @@ def test_resting_orders_and_shorts_change_the_rules_told():
     assert "rest in the book and execute between rounds" in system
     assert "open_short is refused" in system
     assert "Adding to an open position is not allowed" in system
+
+
+def test_a_season_without_rules_on_the_account_tells_of_none():
+    system = build_messages(TEMPLATE, make_context()).system
+
+    for word in ("liquidated", "Drawdown", "of an hour", "night"):
+        assert word not in system
+
+
+def test_what_happens_to_the_account_is_told():
+    rules = make_rules(
+        acts_between_rounds=True,
+        margin_mode="isolated",
+        max_decisions_per_hour=4,
+        drawdown_warn_pct=Decimal(10),
+        drawdown_stop_pct=Decimal("20.5"),
+        drawdown_close_pct=Decimal(30),
+    )
+    system = build_messages(TEMPLATE, make_context(rules=rules)).system
+
+    assert "it loses no more than its own margin" in system
+    assert "In at most 4 rounds of an hour you may open or add" in system
+    assert (
+        "you are warned at 10 %, you may open nothing from 20.5 %, everything you hold is closed at 30 %"
+        in system
+    )
+    assert "Margin of a position = its value / leverage" in system
+
+
+def test_a_cfd_season_tells_its_own_margin_and_its_nights():
+    rules = make_rules(
+        acts_between_rounds=True, margin_model="cfd", overnight_bps_long=Decimal("0.8")
+    )
+    system = build_messages(TEMPLATE, make_context(rules=rules)).system
+
+    assert "Margin of a position = 10 % of its value, whatever its leverage" in system
+    assert "when equity is below 5 % of the value of your positions" in system
+    assert "Each night at 21:00 UTC a long pays 0.8 bps of its value" in system
+
+
+@pytest.mark.parametrize(
+    ("tier", "words"),
+    [
+        ("NONE", "| drawdown 12.50 %"),
+        ("WARN", "| drawdown 12.50 % (WARNING)"),
+        ("STOP", "| drawdown 12.50 % (you may open nothing)"),
+    ],
+)
+def test_a_drawdown_is_told_with_what_follows(tier, words):
+    account = AccountView(
+        wallet=Decimal(1),
+        equity=Decimal(1),
+        free_margin=Decimal(1),
+        used_margin=Decimal(0),
+        drawdown_pct=Decimal("12.5"),
+        drawdown_tier=tier,
+    )
+
+    assert render_account(account, "USDT").endswith(words)
+    assert "drawdown" not in render_account(replace(account, drawdown_pct=None), "USDT")
 
 
 def test_the_example_in_the_prompt_is_itself_a_valid_decision():

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from competitions.domain.offer import offer_problems
 from competitions.models import Competition, Leg
+from competitions.services.contexts import build_contexts
 from competitions.services.driving import drive
 from competitions.services.duplicating import duplicate_season
+from competitions.services.market import contract_of
 from competitions.services.proposing import propose
 from competitions.services.setup import problems_of, rules_of
 from competitions.services.verifying import verify_season
@@ -20,8 +22,10 @@ from marketdata.models import Instrument, MarginTier
 from tests.builders import Model, baselines, make_model, make_season, start_season, store_market
 from tests.competitions.played import make_draft, play
 from tests.fakes.season_server import SeasonServer
+from trading.domain.drawdown import drawdown_pct
 from trading.domain.rules import BookRules
 from trading.domain.tier_tables import VERSION
+from trading.models import Standing
 
 TERMS = {
     "acts_between_rounds": True,
@@ -239,3 +243,28 @@ def test_verifying_keeps_the_peak_by_itself():
     denied = Leg.objects.filter(denial__startswith="DRAWDOWN_ABOVE_LIMIT")
     assert denied.exists()
     assert verify_season(season).problems == []
+
+
+@pytest.mark.django_db
+def test_a_participant_is_warned_of_its_drawdown():
+    season = play(rounds=2, roster=baselines("buy_and_hold"), drawdown_warn_pct=Decimal("0.00001"))
+    participant = season.participants.get()
+    # As if it had once been worth twice as much as it started with.
+    Standing.objects.update(peak=Decimal(20_000))
+    round_ = season.rounds.order_by("-number").first()
+
+    context = build_contexts(round_, contract_of(season), [participant])[participant.ordinal]
+
+    assert context.account.drawdown_tier == "WARN"
+    equity = context.account.equity
+    assert context.account.drawdown_pct == drawdown_pct(Decimal(20_000), equity)
+
+
+@pytest.mark.django_db
+def test_a_season_without_drawdown_rules_reads_no_peak():
+    season = play(rounds=1, roster=baselines("cash"))
+    participant = season.participants.get()
+
+    context = build_contexts(season.rounds.get(), contract_of(season), [participant])[1]
+
+    assert (context.account.drawdown_pct, context.account.drawdown_tier) == (None, "NONE")

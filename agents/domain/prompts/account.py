@@ -9,6 +9,11 @@ from agents.domain.prompts.numbers import fixed, money, plain, price, quantity
 from marketdata.domain.instruments import InstrumentSpec
 
 MAX_ECHO = 400
+_DRAWDOWN_WORDS = {
+    "WARN": "WARNING",
+    "STOP": "you may open nothing",
+    "CLOSE": "you may open nothing, and all you hold is closed",
+}
 
 
 def account_blocks(context: DecisionContext) -> dict[str, str]:
@@ -35,7 +40,16 @@ def render_account(account: AccountView, asset: str) -> str:
     return (
         f"wallet {money(account.wallet)} {asset} | equity {money(account.equity)} {asset} | "
         f"free margin {money(account.free_margin)} {asset} | used margin {money(account.used_margin)} {asset}{share}"
+        f"{_drawdown(account)}"
     )
+
+
+def _drawdown(account: AccountView) -> str:
+    if account.drawdown_pct is None:
+        return ""
+    told = f" | drawdown {fixed(account.drawdown_pct, 2)} %"
+    words = _DRAWDOWN_WORDS.get(account.drawdown_tier)
+    return f"{told} ({words})" if words else told
 
 
 def one_line(text: str) -> str:

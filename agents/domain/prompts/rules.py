@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.domain.context import DecisionContext, RulesView
 from agents.domain.decisions import MAX_INSTRUCTIONS
+from agents.domain.prompts.account_rules import account_rules, position_margin
 from agents.domain.prompts.numbers import plain
 
 _FILL_WORDS = {
@@ -42,7 +43,7 @@ def render_rules(rules: RulesView) -> str:
     asset = rules.settlement_asset
     lines = [
         f"- Leverage: whole numbers from 1 to {rules.max_leverage} (lower where a symbol says so); {rules.default_leverage} when left out.",
-        f"- Margin of a position = its value / leverage; at most {plain(rules.max_position_size_pct)} % of equity in one position, "
+        f"- Margin of a position = {position_margin(rules)}; at most {plain(rules.max_position_size_pct)} % of equity in one position, "
         f"at most {plain(rules.max_margin_usage_pct)} % in all.",
         f"- At most {rules.max_open_positions} open positions, one per symbol.",
         f"- An order must leave free margin for {plain(rules.margin_buffer)} times its margin, its fee and the cost of the spread.",
@@ -55,6 +56,7 @@ def render_rules(rules: RulesView) -> str:
         if rules.allow_pyramiding
         else "- Adding to an open position is not allowed.",
         "- An open against your own position in the symbol first closes it.",
+        *account_rules(rules),
         f"- An order that breaks a rule is refused whole and told to you in the next round. Values are in {asset}.",
         "",
         "Symbols (price tick, quantity step, smallest quantity, smallest value, highest leverage):",
