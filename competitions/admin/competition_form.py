@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from competitions.domain.offer import offer_problems
 from competitions.models import Competition
-from competitions.models.competitions import ClockKind, FillRule
+from competitions.models.competitions import OFFERED, ClockKind, FillRule
 from competitions.selectors.readiness import CLOCKS
 from marketdata.domain.canonical import canonical_decimal
 from marketdata.domain.facts import Timeframe
@@ -179,8 +179,7 @@ class CompetitionForm(forms.ModelForm[Competition]):
         if isinstance(capital, Decimal):
             self.initial["initial_capital"] = canonical_decimal(capital)
         if self.instance._state.adding:
-            # Seasons from before had neither, and a column's default must not change them.
-            self.initial = {"acts_between_rounds": True, "resting_orders": True, **self.initial}
+            self.initial = {**OFFERED, **self.initial}
 
     def clean_leverage_limits(self) -> Any:
         """Take an emptied field for no limits."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from ninja import Schema
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, field_validator
 
+from competitions.models.competitions import OFFERED
 from competitions.services.roster import CompetitionWish
 from marketdata.domain.canonical import canonical_decimal
 from trading.domain.money import MONEY_CAP
@@ -73,8 +74,8 @@ class CompetitionIn(Schema):
     fee_bps_taker: BasisPoints = Decimal(5)
     slippage_bps: BasisPoints = Decimal(1)
     allow_short: bool = True
-    acts_between_rounds: bool = True
-    resting_orders: bool = True
+    acts_between_rounds: bool = OFFERED["acts_between_rounds"]
+    resting_orders: bool = OFFERED["resting_orders"]
     margin_mode: Literal["cross", "isolated"] = "cross"
     stop_out_basis: Literal["open", "mark"] = "mark"
     clearance_fee_bps: BasisPoints = Decimal(0)

@@ -65,6 +65,10 @@ class StopOutBasis(models.TextChoices):
     MARK = "mark", "What the position is worth now"
 
 
+# What a new season is offered with. The columns' own defaults are those of seasons from before, whose rules must not change.
+OFFERED = {"acts_between_rounds": True, "resting_orders": True}
+
+
 class CompetitionQuerySet(models.QuerySet["Competition"]):
     """Competitions by state and by who may see them."""
 

@@ -35,12 +35,16 @@ RULES: Mapping[str, tuple[str, str, int | None]] = {
     "EXITS_OUT_OF_RANGE": ("Exits within reach", "", None),
     "POSITION_SHARE_ABOVE_LIMIT": ("Position share, %", "≤", 2),
     "MARGIN_USAGE_ABOVE_LIMIT": ("Margin usage, %", "≤", 2),
+    "DRAWDOWN_ABOVE_LIMIT": ("Drawdown, %", "<", 2),
+    "TOO_MANY_DECISIONS": ("Other rounds of the hour that opened", "<", None),
     # The limit is what is free, the value what the order needs.
     "INSUFFICIENT_MARGIN": ("Margin needed, of what is free", "≤", 2),
 }
 
 # Money and percentages in a refusal that carry more digits than they mean.
-_LONG_FIGURE = re.compile(r"\b(equity|free|needed|notional|share|usage)=(-?\d+\.\d{3,})(?=\s|$)")
+_LONG_FIGURE = re.compile(
+    r"\b(drawdown|equity|free|needed|notional|peak|share|usage)=(-?\d+\.\d{3,})(?=\s|$)"
+)
 
 
 @dataclass(frozen=True, slots=True)

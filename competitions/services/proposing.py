@@ -20,6 +20,7 @@ from competitions.domain.agreement import (
 )
 from competitions.domain.contract import Contract
 from competitions.models import Competition
+from competitions.models.competitions import OFFERED
 from competitions.services import control
 from competitions.services.errors import ContractChanged, ControlError
 from competitions.services.setup import draw_contract, problems_of, start_moves
@@ -142,7 +143,7 @@ def _compared_with(competition: Competition, contract: Contract) -> tuple[str, S
 
 def _default_lines(contract: Contract) -> list[Line]:
     """Return the terms that an untouched form would have on this market; who plays and what is traded have no default."""
-    form = Competition()
+    form = Competition(**OFFERED)
     rules = BookRules(
         margin_model=MarginModel(form.margin_model),
         settlement_asset=contract.rules.settlement_asset,
@@ -158,6 +159,9 @@ def _default_lines(contract: Contract) -> list[Line]:
         maintenance_margin_pct=form.maintenance_margin_pct,
         allow_short=form.allow_short,
         allow_pyramiding=form.allow_pyramiding,
+        resting_orders=form.resting_orders,
+        acts_between_rounds=form.acts_between_rounds,
+        tiers=contract.rules.tiers,
         fill_rule=FillRule(form.fill_rule),
         instruments=contract.rules.instruments,
     )

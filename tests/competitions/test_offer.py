@@ -11,17 +11,18 @@ from django.utils import timezone
 
 from competitions.domain.offer import offer_problems
 from competitions.models import Competition, Leg
-from competitions.services.contexts import build_contexts
+from competitions.services.contexts import account_view, build_contexts
 from competitions.services.driving import drive
 from competitions.services.duplicating import duplicate_season
 from competitions.services.market import contract_of
 from competitions.services.proposing import propose
-from competitions.services.setup import problems_of, rules_of
+from competitions.services.setup import draw_contract, problems_of, rules_of
 from competitions.services.verifying import verify_season
 from marketdata.models import Instrument, MarginTier
 from tests.builders import Model, baselines, make_model, make_season, start_season, store_market
 from tests.competitions.played import make_draft, play
 from tests.fakes.season_server import SeasonServer
+from tests.trading.builders import account, holding
 from trading.domain.drawdown import drawdown_pct
 from trading.domain.rules import BookRules
 from trading.domain.tier_tables import VERSION
@@ -268,3 +269,17 @@ def test_a_season_without_drawdown_rules_reads_no_peak():
     context = build_contexts(season.rounds.get(), contract_of(season), [participant])[1]
 
     assert (context.account.drawdown_pct, context.account.drawdown_tier) == (None, "NONE")
+
+
+@pytest.mark.django_db
+def test_what_is_told_of_an_isolated_account_is_what_orders_are_checked_against():
+    draft = make_draft(acts_between_rounds=True, margin_mode="isolated")
+    contract = draw_contract(draft, now=timezone.now())
+    # 1 bought at 60000 with 10x and marked at 61000: 6000 put up, and the gain of 1000.
+    state = account("10000", holding("1", "60000", "BTCUSDT", leverage=10))
+
+    view = account_view(
+        state.with_marks({"BTCUSDT": Decimal(61_000)}), contract, at=contract.starts_at
+    )
+
+    assert (view.equity, view.used_margin, view.free_margin) == (11_000, 7_000, 4_000)

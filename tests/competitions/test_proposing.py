@@ -38,7 +38,20 @@ def test_the_first_season_is_shown_beside_the_defaults():
     assert proposal.beside == "the arena's defaults"
     new = {"BTCUSDT", "ETHUSDT", "SOLUSDT", "Cash"}
     # What make_season chooses and what was chosen here; the defaults are 15 minutes, 60 candles, no end.
-    assert differing(proposal) == {*new, "A round every", "Candles of each", "Rounds"}
+    chosen = {"A round every", "Candles of each", "Rounds"}
+    # A form offers both; a draft that is made by program has neither.
+    chosen |= {"Positions are watched", "Orders and exits rest in the book"}
+    assert differing(proposal) == {*new, *chosen}
+
+
+def test_what_a_form_offers_is_no_difference_to_the_defaults():
+    proposal = propose(wall_draft(acts_between_rounds=True, resting_orders=True), now=NOW)
+
+    assert not differing(proposal) & {
+        "Positions are watched",
+        "Orders and exits rest in the book",
+        "Margin tiers, BTCUSDT",
+    }
 
 
 def test_a_later_season_is_shown_beside_the_last_one_with_its_feed():
