@@ -10,6 +10,7 @@ from django.utils import timezone
 from competitions.models import Competition
 from competitions.models.competitions import CompetitionStatus
 from competitions.services import control
+from competitions.services.advancing import advance_live
 from competitions.services.driving import CHUNK, chunked, is_driven_elsewhere
 from competitions.services.errors import ControlError
 from competitions.services.feeding import watch_feeds
@@ -94,7 +95,8 @@ def sweep() -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def advance_feeds() -> None:
-    """Watch the feeds between rounds; has its own thread or process, since it waits for the network."""
+    """Move the market on between rounds; has its own thread or process, since it waits for the network."""
+    advance_live(now=timezone.now())
     watch_feeds(now=timezone.now())
     beat("feed", now=timezone.now())
 

@@ -60,6 +60,29 @@ class TurnRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketFillRecord:
+    """One execution that the market set off between turns; ``cause`` is an exit's name, ``liquidation``, ``drawdown`` or ``order``."""
+
+    cause: str
+    seq: int
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    realised: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class BetweenRecord:
+    """What the market did to one account since the round before closed, until this one did."""
+
+    ordinal: int
+    fills: Sequence[MarketFillRecord] = ()
+    postings: Sequence[PostingRecord] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EquityRecord:
     """An account's worth at the closing marks."""
 
@@ -72,7 +95,10 @@ class EquityRecord:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """Everything a round's digest covers; ``snapshot`` and ``tape`` are hashes."""
+    """Everything a round's digest covers; ``snapshot`` and ``tape`` are hashes.
+
+    ``between`` is None in a book on which the market does not act; in others the tape is that since the round before closed.
+    """
 
     number: int
     kind: str
@@ -82,6 +108,7 @@ class RoundRecord:
     marked_at: datetime
     turns: Sequence[TurnRecord] = field(default_factory=tuple)
     equity: Sequence[EquityRecord] = field(default_factory=tuple)
+    between: Sequence[BetweenRecord] | None = None
 
 
 def _plain(record: Any) -> dict[str, Any]:
@@ -101,17 +128,32 @@ def turn_content(turn: TurnRecord) -> dict[str, Any]:
 
 def round_digest(record: RoundRecord) -> str:
     """Return the digest of a closed round; turns and equity are taken by participant ordinal, whatever order they came in."""
-    return digest_of(
+    content = {
+        **_plain(record),
+        "turns": [
+            turn_content(turn) for turn in sorted(record.turns, key=lambda turn: turn.ordinal)
+        ],
+        "equity": [
+            _plain(point) for point in sorted(record.equity, key=lambda point: point.ordinal)
+        ],
+    }
+    if record.between is None:
+        del content["between"]
+    else:
+        content["between"] = between_content(record.between)
+    return digest_of(content)
+
+
+def between_content(between: Iterable[BetweenRecord]) -> list[dict[str, Any]]:
+    """Return what the market did between turns for canonical JSON, by participant."""
+    return [
         {
-            **_plain(record),
-            "turns": [
-                turn_content(turn) for turn in sorted(record.turns, key=lambda turn: turn.ordinal)
-            ],
-            "equity": [
-                _plain(point) for point in sorted(record.equity, key=lambda point: point.ordinal)
-            ],
+            "ordinal": item.ordinal,
+            "fills": [_plain(fill) for fill in item.fills],
+            "postings": [_plain(posting) for posting in item.postings],
         }
-    )
+        for item in sorted(between, key=lambda item: item.ordinal)
+    ]
 
 
 def season_digest(contract_hash: str, digests: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max
 
-from competitions.domain.digests import round_digest, season_digest
+from competitions.domain.digests import between_content, round_digest, season_digest
 from competitions.models import Competition, Round, Turn
 from competitions.models.competitions import ClockKind, CompetitionStatus, FillRule
 from competitions.models.events import EventKind
@@ -18,14 +18,16 @@ from competitions.models.rounds import RoundState
 from competitions.services.bookkeeping import tape_position
 from competitions.services.events import record_events
 from competitions.services.market import quotes_now
-from competitions.services.records import round_record
-from marketdata.domain.canonical import canonical_time
+from competitions.services.records import between_records, round_record, tape_closed
+from competitions.services.tape import tape_hash_between
+from marketdata.domain.canonical import canonical_time, digest_of
 from marketdata.feeds import FeedError
 from marketdata.services import quotes_of
 from trading import services as trading
 from trading.domain.tape import TapeEvent
-from trading.models import EquityPoint, OperatorAct
+from trading.models import Book, EquityPoint, OperatorAct
 from trading.selectors import open_positions
+from trading.services.locks import lock_book
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +92,8 @@ def _close(
     now: datetime,
 ) -> None:
     book_id = competition.opened_book.pk
+    # No market fact may act between what accounts are worth and where the round ends on the tape.
+    lock_book(book_id)
     if is_fresh:
         trading.append_tape(book_id, [TapeEvent.of_marks(marked_at, marks)], now=now)
     trading.record_equity(book_id, number=round_.number, at=marked_at, marks=marks, now=now)
@@ -171,7 +175,21 @@ def folded_digest(competition: Competition) -> str:
         digests.append(digest)
         digests.extend(acts.pop(number, []))
     digests.extend(digest for number in sorted(acts) for digest in acts[number])
+    digests.extend(_tail_digest(competition))
     return season_digest(competition.contract_hash, digests)
+
+
+def _tail_digest(competition: Competition) -> list[str]:
+    """Return the digest of what the market did to accounts after the last closed round; empty when that is nothing."""
+    book = Book.objects.get(pk=competition.opened_book.pk)
+    if not book.frozen_rules().needs_ticks:
+        return []
+    first, last = tape_closed(competition), book.tape_position
+    between = between_records(book.pk, first, last)
+    if not between:
+        return []
+    tape = tape_hash_between(book.pk, first, last)
+    return [digest_of({"tape": tape, "between": between_content(between)})]
 
 
 def seal_season(competition: Competition, kind: str, *, now: datetime) -> Competition:

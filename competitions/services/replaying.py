@@ -12,7 +12,10 @@ from agents.domain.decisions import Action, Instruction
 from competitions.domain.contract import Contract
 from competitions.domain.digests import EquityRecord, FillRecord, LegRecord, PostingRecord
 from competitions.models.rounds import LegVerdict
+from competitions.services.records import posting_records
+from competitions.services.walking import TapeWalk
 from marketdata.domain.facts import Quote
+from marketdata.feeds import MarketFeed
 from trading.domain.denials import Denial, DenialCode
 from trading.domain.engine import step
 from trading.domain.events import (
@@ -20,7 +23,6 @@ from trading.domain.events import (
     ActTaken,
     CapitalPaid,
     ExitsSet,
-    MarksSeen,
     OrderAsked,
     VenueReport,
 )
@@ -29,6 +31,7 @@ from trading.domain.intents import OrderIntent, Wish, WishAction
 from trading.domain.margin import account_figures
 from trading.domain.outcome import OrderStatus, Outcome
 from trading.domain.pricing import taker_price
+from trading.domain.reports import within_position
 from trading.domain.risk.pace import PACE_SPAN
 from trading.domain.sizing import size_instruction, unknown_symbol
 from trading.domain.state import AccountState
@@ -37,6 +40,25 @@ from trading.domain.state import AccountState
 NO_TIME = datetime.min.replace(tzinfo=UTC)
 # Refusals that depend on when an operator acted, not on market and account: taken from the record.
 OUTSIDE_CODES = (DenialCode.BOOK_NOT_RUNNING, DenialCode.ACCOUNT_NOT_ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class LegTiming:
+    """After how many tape events a leg took effect, and its order's first fill, None where none followed at once."""
+
+    accepted: int
+    filled: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """One leg's place: whose and which it is, its order's name, its market time, where on the tape it took effect."""
+
+    ordinal: int
+    index: int
+    order_id: str
+    at: datetime
+    timing: LegTiming | None
 
 
 @dataclass(slots=True)
@@ -49,9 +71,12 @@ class ReplayedTurn:
 
 
 class Replay:
-    """The accounts of a season by ordinal, moved on by the same engine that moved the real ones."""
+    """The accounts of a season by ordinal, moved on by the same engine that moved the real ones.
 
-    def __init__(self, contract: Contract) -> None:
+    ``walk`` shows them the market between their turns; None in a book on which it does not act.
+    """
+
+    def __init__(self, contract: Contract, feed: MarketFeed | None = None) -> None:
         self.rules = contract.rules
         self.deposits: dict[int, list[PostingRecord]] = {}
         self.states: dict[int, AccountState] = {}
@@ -63,6 +88,9 @@ class Replay:
             outcome = step(AccountState(ordinal=entry.ordinal), paid, self.rules)
             self.states[entry.ordinal] = outcome.state
             self.deposits[entry.ordinal] = posting_records(outcome)
+        self.walk: TapeWalk | None = None
+        if self.rules.needs_ticks and feed is not None:
+            self.walk = TapeWalk(contract, feed, self.states)
 
     def play_turn(
         self,
@@ -73,10 +101,13 @@ class Replay:
         *,
         at: datetime | None,
         outside: Mapping[int, str],
+        name: str = "",
+        timings: Mapping[int, LegTiming] | None = None,
     ) -> ReplayedTurn:
         """Carry out one decision; ``at`` is the market time of its orders, None for each quote's own.
 
-        ``outside`` holds, by leg, the refusals that came from an operator's act.
+        ``outside`` holds, by leg, the refusals that came from an operator's act. ``name`` tells the turn's orders from those of
+        others. ``timings`` say, by leg, where on the tape it took effect; ``marks`` count where the market does not act.
         """
         turn = ReplayedTurn()
         self.turn_count += 1
@@ -84,7 +115,11 @@ class Replay:
             if index in outside:
                 turn.legs.append(LegRecord(index, LegVerdict.DENIED, outside[index]))
                 continue
-            self.states[ordinal] = self.states[ordinal].with_marks(marks)
+            timing = (timings or {}).get(index)
+            if self.walk is None:
+                self.states[ordinal] = self.states[ordinal].with_marks(marks)
+            elif timing is not None:
+                self.walk.catch_up(ordinal, timing.accepted)
             quote = quotes.get(instruction.symbol)
             moment = at or (quote.at if quote else NO_TIME)
             if instruction.action == Action.HOLD:
@@ -92,7 +127,8 @@ class Replay:
             elif instruction.action == Action.SET_EXITS:
                 turn.legs.append(self._set_exits(ordinal, index, instruction, quote, at=moment))
             else:
-                self._order(turn, ordinal, index, instruction, quote, at=moment)
+                spot = _Spot(ordinal, index, f"{name}{ordinal}-{index}", moment, timing)
+                self._order(turn, spot, instruction, quote)
         return turn
 
     def _set_exits(
@@ -116,23 +152,15 @@ class Replay:
         return LegRecord(index, LegVerdict.SET, "")
 
     def _order(
-        self,
-        turn: ReplayedTurn,
-        ordinal: int,
-        index: int,
-        instruction: Instruction,
-        quote: Quote | None,
-        *,
-        at: datetime,
+        self, turn: ReplayedTurn, spot: _Spot, instruction: Instruction, quote: Quote | None
     ) -> None:
-        state = self.states[ordinal]
+        state = self.states[spot.ordinal]
         intent = self._intent(state, wish_of(instruction), quote)
         if isinstance(intent, Denial) or quote is None:
-            turn.legs.append(LegRecord(index, LegVerdict.DENIED, str(intent)))
+            turn.legs.append(LegRecord(spot.index, LegVerdict.DENIED, str(intent)))
             return
         state = state.with_marks({quote.symbol: quote.mark})
-        verdict = self._execute(turn, ordinal, index, state, intent, quote, at=at)
-        turn.legs.append(verdict)
+        turn.legs.append(self._execute(turn, spot, state, intent, quote))
 
     def _intent(self, state: AccountState, wish: Wish, quote: Quote | None) -> OrderIntent | Denial:
         if self.rules.find_spec(wish.symbol) is None:
@@ -146,28 +174,41 @@ class Replay:
     def _execute(
         self,
         turn: ReplayedTurn,
-        ordinal: int,
-        index: int,
+        spot: _Spot,
         state: AccountState,
         intent: OrderIntent,
         quote: Quote,
-        *,
-        at: datetime,
     ) -> LegRecord:
-        order_id = f"{ordinal}-{index}"
-        made = self._decisions_last_hour(ordinal, at)
-        asked = step(state, OrderAsked(at, order_id, intent, quote, made), self.rules)
-        self.states[ordinal] = asked.state
+        made = self._decisions_last_hour(spot.ordinal, spot.at)
+        asked = step(state, OrderAsked(spot.at, spot.order_id, intent, quote, made), self.rules)
+        self.states[spot.ordinal] = asked.state
         if asked.denials:
-            return LegRecord(index, LegVerdict.DENIED, str(asked.denials[0]))
+            return LegRecord(spot.index, LegVerdict.DENIED, str(asked.denials[0]))
+        self._note_opening(spot, asked)
+        report = self._report(spot.order_id, intent, quote)
+        if self.walk is not None and spot.timing is not None:
+            if report.quantity and spot.timing.filled is None:
+                # The market took it away before the venue's word came.
+                return LegRecord(spot.index, LegVerdict.UNKNOWN, "")
+            self.walk.catch_up(spot.ordinal, spot.timing.filled or spot.timing.accepted)
+        return self._booked(turn, spot, report)
+
+    def _note_opening(self, spot: _Spot, asked: Outcome) -> None:
         if any(check.rule is DenialCode.TOO_MANY_DECISIONS for check in asked.checks):
-            recent = [entry for entry in self.openings[ordinal] if entry[1] > at - PACE_SPAN]
-            self.openings[ordinal] = [*recent, (self.turn_count, at)]
-        booked = step(asked.state, self._report(order_id, intent, quote), self.rules)
-        self.states[ordinal] = booked.state
+            recent = [
+                entry for entry in self.openings[spot.ordinal] if entry[1] > spot.at - PACE_SPAN
+            ]
+            self.openings[spot.ordinal] = [*recent, (self.turn_count, spot.at)]
+
+    def _booked(self, turn: ReplayedTurn, spot: _Spot, report: VenueReport) -> LegRecord:
+        state = self.states[spot.ordinal]
+        booked = step(state, within_position(state, report), self.rules)
+        self.states[spot.ordinal] = booked.state
+        if self.walk is not None:
+            self.walk.note(spot.ordinal, booked.fills)
         turn.fills.extend(
             FillRecord(
-                index,
+                spot.index,
                 fill.seq,
                 fill.symbol,
                 str(fill.side),
@@ -180,7 +221,7 @@ class Replay:
         )
         turn.postings.extend(posting_records(booked))
         filled = booked.orders[0].status is OrderStatus.FILLED
-        return LegRecord(index, LegVerdict.FILLED if filled else LegVerdict.UNKNOWN, "")
+        return LegRecord(spot.index, LegVerdict.FILLED if filled else LegVerdict.UNKNOWN, "")
 
     def _decisions_last_hour(self, ordinal: int, at: datetime) -> int:
         """Return what the service counts from its rows: the other turns that opened in the hour before."""
@@ -203,11 +244,18 @@ class Replay:
             reference_price=quote.mark,
         )
 
+    def catch_up(self, position: int) -> None:
+        """Show every account the tape up to ``position``, where the market acts on them."""
+        if self.walk is not None:
+            for ordinal in sorted(self.states):
+                self.walk.catch_up(ordinal, position)
+
     def close_positions(
         self, ordinal: int, quotes: Mapping[str, Quote], *, at: datetime
     ) -> ReplayedTurn:
-        """Carry out an emergency close for one participant, at ``quotes``."""
+        """Carry out an emergency close for one participant, at ``quotes``: what waits is cancelled first."""
         turn = ReplayedTurn()
+        self.states[ordinal] = replace(self.states[ordinal], orders={})
         marks = {symbol: quote.mark for symbol, quote in quotes.items()}
         self.states[ordinal] = self.states[ordinal].with_marks(marks)
         acted = step(self.states[ordinal], ActTaken(at, Act.EMERGENCY_CLOSE), self.rules)
@@ -225,39 +273,27 @@ class Replay:
         rest = intent.quantity
         while rest > 0:
             part = replace(intent, quantity=min(rest, largest) if largest else rest)
-            leg = self._execute(turn, ordinal, 0, self.states[ordinal], part, quote, at=at)
+            spot = _Spot(ordinal, 0, f"{ordinal}-0", at, None)
+            leg = self._execute(turn, spot, self.states[ordinal], part, quote)
             if leg.verdict != LegVerdict.FILLED:
                 return
             rest -= part.quantity
 
-    def mark(self, at: datetime, marks: Mapping[str, Decimal]) -> list[EquityRecord]:
+    def mark(self, marks: Mapping[str, Decimal]) -> list[EquityRecord]:
         """Value every account at ``marks`` and return its equity, by ordinal."""
         points = []
         for ordinal in sorted(self.states):
-            state = step(self.states[ordinal], MarksSeen(at, marks), self.rules).state
+            # Valuing is no look: nothing acts on it.
+            state = self.states[ordinal].with_marks(marks)
             figures = account_figures(state, self.rules)
             peak = None if state.peak is None else max(state.peak, figures.equity)
-            self.states[ordinal] = replace(state, marks=dict(state.marks), peak=peak)
+            self.states[ordinal] = replace(state, peak=peak)
             points.append(
                 EquityRecord(
                     ordinal, figures.equity, figures.wallet, figures.unrealised, figures.used_margin
                 )
             )
         return points
-
-
-def posting_records(outcome: Outcome) -> list[PostingRecord]:
-    """Return the postings of a step as digests see them."""
-    return [
-        PostingRecord(
-            line.cause_id,
-            line.line,
-            "" if line.house is None else line.house.value,
-            line.kind.value,
-            line.amount,
-        )
-        for line in outcome.postings
-    ]
 
 
 def wish_of(instruction: Instruction) -> Wish:

@@ -15,6 +15,7 @@ from competitions.models.events import EventKind
 from competitions.models.participants import ParticipantState
 from competitions.models.rounds import RoundKind, TurnOutcome, TurnState
 from competitions.services import control
+from competitions.services.advancing import advance_to_slot
 from competitions.services.closing import close_round, seal_season
 from competitions.services.market import capture_for, contract_of, no_data_reason
 from competitions.services.opening import place_round
@@ -142,7 +143,7 @@ def _open(competition: Competition, plan: SlotPlan, slot_at: datetime, *, now: d
 
 
 def prepare_round(round_id: UUID | str, *, now: datetime) -> list[UUID]:
-    """Capture the round's snapshot and tape, once, and return the ids of the turns to play.
+    """Move the market on to the round's slot, capture its snapshot and tape, once, and return the ids of the turns to play.
 
     Network outside any transaction; of two that capture at once, the first to commit wins and the other's snapshot is never used.
     """
@@ -153,6 +154,7 @@ def prepare_round(round_id: UUID | str, *, now: datetime) -> list[UUID]:
         return []
     if round_.snapshot is None:
         contract = contract_of(round_.competition)
+        advance_to_slot(round_, contract, now=now)
         captured = capture_for(round_, contract, now=now)
         _keep_capture(round_, captured, now=now)
         if captured.snapshot.status != SnapshotStatus.OK:

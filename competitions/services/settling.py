@@ -187,15 +187,23 @@ def _arrival_quotes(
 def _place_leg(
     turn: TurnToSettle, round_: Round, index: int, instruction: Instruction, market: FillMarket
 ) -> Leg:
-    verdict, denial, order = LegVerdict.HELD, "", None
+    verdict, denial, order, position = LegVerdict.HELD, "", None, 0
     quote = market.quotes.get(instruction.symbol)
     market_at = quote.at if quote and market.is_now else round_.slot_at
     if instruction.action == Action.SET_EXITS:
-        refused = trading.set_exits(
-            turn.account_id, wish_of(instruction), quote, market_at=market_at
-        )
-        verdict, denial = (LegVerdict.DENIED, str(refused)) if refused else (LegVerdict.SET, "")
-    elif instruction.action != Action.HOLD:
+        # With its leg or not at all: set twice, they might act in between.
+        with transaction.atomic():
+            setting = trading.set_exits(
+                turn.account_id,
+                wish_of(instruction),
+                quote,
+                market_at=market_at,
+                tape_position=market.tape_position,
+            )
+            verdict = LegVerdict.DENIED if setting.denial else LegVerdict.SET
+            denial = str(setting.denial or "")
+            return _leg(turn, index, instruction, verdict, denial, position=setting.tape_position)
+    if instruction.action != Action.HOLD:
         order = trading.place_order(
             turn.account_id,
             wish_of(instruction),
@@ -211,7 +219,20 @@ def _place_leg(
             epoch=round_.competition.opened_book.epoch,
         )
         verdict = VERDICTS.get(OrderStatus(order.status), LegVerdict.UNKNOWN)
-        denial = denial_text(order)
+        denial, position = denial_text(order), order.tape_position
+    return _leg(turn, index, instruction, verdict, denial, order=order, position=position)
+
+
+def _leg(
+    turn: TurnToSettle,
+    index: int,
+    instruction: Instruction,
+    verdict: LegVerdict,
+    denial: str,
+    *,
+    order: Order | None = None,
+    position: int,
+) -> Leg:
     leg, _ = Leg.objects.get_or_create(
         turn_id=turn.turn_id,
         index=index,
@@ -220,6 +241,7 @@ def _place_leg(
             "verdict": verdict,
             "denial": denial[:300],
             "order": order,
+            "tape_position": position,
         },
     )
     return leg

@@ -33,3 +33,16 @@ def tape_hash_between(book_id: UUID, first: int, last: int) -> str:
     ).order_by("seq")
     bodies = Blob.objects.in_bulk([segment.body_id for segment in segments])
     return sha256_text("".join(bodies[segment.body_id].raw().decode() for segment in segments))
+
+
+def tape_between(book_id: UUID, first: int, last: int) -> list[TapeEvent]:
+    """Return the tape's events from position ``first`` (included) to ``last`` (excluded); segments are never cut."""
+    segments = TapeSegment.objects.filter(
+        book_id=book_id, first_position__gte=first, first_position__lt=last
+    ).order_by("seq")
+    bodies = Blob.objects.in_bulk([segment.body_id for segment in segments])
+    return [
+        event
+        for segment in segments
+        for event in decode_tape(bodies[segment.body_id].raw().decode())
+    ]

@@ -26,18 +26,35 @@ from competitions.services.checking import (
     tape_problems,
 )
 from competitions.services.closing import folded_digest
-from competitions.services.records import equity_records, fill_record, round_record
-from competitions.services.replaying import OUTSIDE_CODES, Replay
+from competitions.services.records import (
+    between_records,
+    equity_records,
+    fill_record,
+    round_record,
+    tape_before,
+    tape_closed,
+)
+from competitions.services.replaying import OUTSIDE_CODES, LegTiming, Replay
 from competitions.services.settling import outcome_of
-from competitions.services.tape import quotes_at
+from competitions.services.tape import quotes_at, tape_between
 from marketdata.domain.canonical import canonical_json
 from marketdata.domain.facts import Quote
+from marketdata.feeds import open_feed
 from marketdata.models import Blob
 from marketdata.services import quotes_of
 from trading.domain.rules import FillRule
 from trading.domain.tape import TapeKind, decode_tape
-from trading.models import Account, EquityPoint, Fill, OperatorAct, Position, Posting, TapeSegment
-from trading.selectors import check_invariants
+from trading.models import (
+    Account,
+    Book,
+    EquityPoint,
+    Fill,
+    OperatorAct,
+    Position,
+    Posting,
+    TapeSegment,
+)
+from trading.selectors import check_invariants, one_view
 from trading.selectors.acts import act_digest, act_prefix
 
 READABLE = {TurnOutcome.TRADED, TurnOutcome.HELD, TurnOutcome.DENIED}
@@ -63,7 +80,7 @@ def verify_season(competition: Competition) -> VerifyReport:
     if report.problems:
         return report
     contract = Contract.from_json(competition.contract)
-    replay = Replay(contract)
+    replay = Replay(contract, open_feed(competition.feed))
     report.problems.extend(_deposit_problems(competition, replay))
     report.problems.extend(missing_rounds(competition))
     report.problems.extend(extra_problems(competition))
@@ -178,6 +195,10 @@ def _recompute(
         .prefetch_related("legs")
     }
     marks = {symbol: quote.mark for symbol, quote in quotes.items()}
+    if replay.walk is not None:
+        first = tape_before(round_)
+        book_id = round_.competition.opened_book.pk
+        replay.walk.lay(first, tape_between(book_id, first, round_.last_tape_position or 0))
     turns = []
     for record in sorted(stored.turns, key=lambda turn: turn.ordinal):
         fills = _fill_quotes(contract, rows[record.ordinal], quotes, opens)
@@ -188,8 +209,15 @@ def _recompute(
     for act in early:
         _replay_act(report, replay, act)
     marked_at, closing = _closing_marks(round_, marks)
+    between = None
+    if replay.walk is not None:
+        replay.catch_up(round_.last_tape_position or 0)
+        between = replay.walk.take_between()
+        report.problems.extend(f"round {round_.number}: {told}" for told in replay.walk.problems)
+        replay.walk.problems.clear()
+        report.fills += sum(len(item.fills) for item in between)
     computed = replace(
-        stored, turns=turns, marked_at=marked_at, equity=replay.mark(marked_at, closing)
+        stored, turns=turns, marked_at=marked_at, equity=replay.mark(closing), between=between
     )
     for act in acts:
         if act not in early:
@@ -236,6 +264,8 @@ def _recompute_turn(
         marks,
         at=at,
         outside=_outside(turn),
+        name=f"{turn.round.number}-",
+        timings=_timings(turn) if replay.walk is not None else None,
     )
     return replace(
         record,
@@ -270,6 +300,18 @@ def _outside(turn: Turn) -> dict[int, str]:
     }
 
 
+def _timings(turn: Turn) -> dict[int, LegTiming]:
+    """Return where on the tape the turn's legs and their first fills took effect."""
+    fills: dict[Any, int] = {}
+    for fill in Fill.objects.filter(order__turn_key=turn.turn_key, by_market=False).order_by(
+        "-seq"
+    ):
+        fills[fill.order_id] = fill.tape_position
+    return {
+        leg.index: LegTiming(leg.tape_position, fills.get(leg.order_id)) for leg in turn.legs.all()
+    }
+
+
 def _closing_marks(round_: Round, marks: dict[str, Decimal]) -> tuple[datetime, dict[str, Decimal]]:
     """Return when and at what the round closed: the last marks event on its tape, else the snapshot's marks at the slot."""
     found: tuple[datetime, dict[str, Decimal]] = (round_.slot_at, marks)
@@ -285,6 +327,7 @@ def _closing_marks(round_: Round, marks: dict[str, Decimal]) -> tuple[datetime, 
 
 
 def _replay_act(report: VerifyReport, replay: Replay, act: OperatorAct) -> None:
+    replay.catch_up(act.tape_position)
     quotes = _act_quotes(replay, act)
     computed = [
         (ordinal, replace(fill, leg=0))
@@ -302,7 +345,7 @@ def _replay_act(report: VerifyReport, replay: Replay, act: OperatorAct) -> None:
         report.problems.append(difference)
     if act_digest(act.book, act.seq) != act.digest:
         report.problems.append(f"act {act.seq} {act.kind}: its digest is not that of its fills")
-    worth = replay.mark(act.market_at, {symbol: quote.mark for symbol, quote in quotes.items()})
+    worth = replay.mark({symbol: quote.mark for symbol, quote in quotes.items()})
     difference = first_difference(
         _equity_after(act, report.acts), worth, f"act {act.seq} {act.kind}: equity"
     )
@@ -334,8 +377,16 @@ def _act_quotes(replay: Replay, act: OperatorAct) -> dict[str, Quote]:
 
 def _account_problems(competition: Competition, replay: Replay) -> Iterator[str]:
     """Compare wallets and open positions as they stand with the replayed ones, and check the standing invariants."""
+    with one_view():
+        yield from _account_differences(competition, replay)
+    assert competition.book is not None
+    yield from check_invariants(competition.book)
+
+
+def _account_differences(competition: Competition, replay: Replay) -> Iterator[str]:
     if Round.objects.open().filter(competition=competition).exists():
         return
+    yield from _tail_problems(competition, replay)
     for account in Account.objects.filter(book_id=competition.opened_book.pk).order_by("ordinal"):
         state = replay.states[account.ordinal]
         if account.wallet != state.wallet:
@@ -350,8 +401,22 @@ def _account_problems(competition: Competition, replay: Replay) -> Iterator[str]
         }
         if held != wanted:
             yield f"participant {account.ordinal}: positions stored {_told(held)}, recomputed {_told(wanted)}"
-    assert competition.book is not None
-    yield from check_invariants(competition.book)
+
+
+def _tail_problems(competition: Competition, replay: Replay) -> Iterator[str]:
+    """Show the accounts what came after the last closed round, and compare what it did."""
+    if replay.walk is None:
+        return
+    book = Book.objects.get(pk=competition.opened_book.pk)
+    first, last = tape_closed(competition), book.tape_position
+    replay.walk.lay(first, tape_between(book.pk, first, last))
+    replay.catch_up(last)
+    yield from (f"after the last round: {told}" for told in replay.walk.problems)
+    difference = first_difference(
+        between_records(book.pk, first, last), replay.walk.take_between(), "after the last round"
+    )
+    if difference:
+        yield difference
 
 
 def _told(positions: dict[str, tuple[Decimal, Decimal]]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from marketdata.domain.facts import Candle, Funding, Quote
+from marketdata.domain.facts import Candle, Funding, Quote, Timeframe
 from marketdata.domain.instruments import InstrumentSpec
 
 
@@ -53,6 +53,21 @@ class MarketFeed(Protocol):
 
     def funding(self, symbols: Sequence[str], at: datetime) -> dict[str, Funding]:
         """Return the latest funding rates announced or settled at ``at``."""
+        ...
+
+    def closed_bars(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> dict[str, tuple[Timeframe, list[Candle]]]:
+        """Return the candles that closed after ``after`` up to ``until``, of each symbol's shortest timeframe, oldest first.
+
+        Symbols without any are left out. For markets that are not live: what a live one did between is seen tick by tick.
+        """
+        ...
+
+    def settled_funding(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> list[Funding]:
+        """Return the funding stamps later than ``after``, up to ``until``, that are settled, by time and symbol."""
         ...
 
     def coverage(self, symbol: str, timeframe: str) -> tuple[datetime, datetime] | None:

@@ -19,7 +19,13 @@ from marketdata.domain.facts import Candle, Funding, Quote, Timeframe
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.feeds.base import FeedError
 from marketdata.feeds.binance_rest import BinanceRest, rest_at
-from marketdata.feeds.stored import base_of, stored_candles, stored_key
+from marketdata.feeds.stored import (
+    base_of,
+    store_funding,
+    stored_candles,
+    stored_key,
+    stored_stamps,
+)
 from marketdata.models import Candle as CandleRow
 from marketdata.models import CandleSeries, Feed
 from marketdata.selectors.series import last_closed
@@ -105,6 +111,22 @@ class BinanceFeed:
         rows = self._premiums if self._premiums is not None else self._rest.premium_index()
         found = (_funding(row) for row in rows if row.get("symbol") in symbols)
         return {rate.symbol: rate for rate in found if rate}
+
+    def closed_bars(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> dict[str, tuple[Timeframe, list[Candle]]]:
+        """Refuse: a live market is seen tick by tick."""
+        raise FeedError("a live market is shown by its quotes, not by candles", permanent=True)
+
+    def settled_funding(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> list[Funding]:
+        """Ask for the settled rates, one request a symbol, and keep them; what is kept already is kept once."""
+        start_ms, end_ms = (int(at.timestamp() * 1000) for at in (after, until))
+        for symbol in symbols:
+            rows = self._rest.funding_rates(symbol, start_ms=start_ms + 1, end_ms=end_ms)
+            store_funding(self._source, [_settled(row) for row in rows])
+        return stored_stamps(self._source, symbols, after=after, until=until)
 
     def coverage(self, symbol: str, timeframe: str) -> tuple[datetime, datetime] | None:
         """Return None: what is missing is fetched."""
@@ -216,6 +238,21 @@ def _funding(row: dict[str, Any]) -> Funding | None:
         return Funding(row["symbol"], _time(stamp), parse_decimal(str(row["lastFundingRate"])))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _unreadable("funding rate", row, error) from error
+
+
+def _settled(row: dict[str, Any]) -> Funding:
+    try:
+        mark = str(row.get("markPrice") or "")
+        # A stamp bears some milliseconds.
+        at = _time(row["fundingTime"]).replace(microsecond=0)
+        return Funding(
+            row["symbol"],
+            at,
+            parse_decimal(str(row["fundingRate"])),
+            parse_decimal(mark) if mark else None,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _unreadable("settled funding rate", row, error) from error
 
 
 def _fetch(rest: BinanceRest, item: _Wanted) -> list[Candle]:

@@ -126,6 +126,17 @@ class BinanceRest:
             raise self._strange(answer)
         return answer
 
+    def funding_rates(self, symbol: str, *, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+        """Return the settled funding rates of one symbol between two times, both included; at most 1000, oldest first."""
+        answer = self._call(
+            lambda: self._client.futures_funding_rate(
+                symbol=symbol, startTime=start_ms, endTime=end_ms, limit=1000
+            )
+        )
+        if not isinstance(answer, list):
+            raise self._strange(answer)
+        return [self._object(row) for row in answer]
+
     def _rows(self, ask: Callable[..., Any], symbol: str | None) -> list[dict[str, Any]]:
         try:
             answer = self._call(lambda: ask(symbol=symbol) if symbol else ask())

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from marketdata.domain.facts import Candle, Funding, Quote, floor_time
+from marketdata.domain.facts import Candle, Funding, Quote, Timeframe, floor_time
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.quotes import quote_around
-from marketdata.feeds.stored import stored_candles, stored_extent, stored_funding, stored_key
+from marketdata.feeds.stored import (
+    stored_bars,
+    stored_candles,
+    stored_extent,
+    stored_funding,
+    stored_key,
+    stored_stamps,
+)
 from marketdata.models import Feed
 from marketdata.selectors.series import StoredSeries, candle_at, last_closed, stored_series
 
@@ -65,6 +72,16 @@ class ReplayFeed:
 
     def funding(self, symbols: Sequence[str], at: datetime) -> dict[str, Funding]:
         return stored_funding(self._source, symbols, at)
+
+    def closed_bars(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> dict[str, tuple[Timeframe, list[Candle]]]:
+        return stored_bars(self._source, symbols, after=after, until=until)
+
+    def settled_funding(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> list[Funding]:
+        return stored_stamps(self._source, symbols, after=after, until=until)
 
     def coverage(self, symbol: str, timeframe: str) -> tuple[datetime, datetime] | None:
         return stored_extent(self._source, symbol, timeframe)

@@ -9,7 +9,14 @@ from django.db.models import Max
 
 from marketdata.domain.facts import Candle, Funding, Timeframe
 from marketdata.models import FundingRate
-from marketdata.selectors.series import StoredSeries, base_for, extent, last_closed, stored_series
+from marketdata.selectors.series import (
+    StoredSeries,
+    base_for,
+    between,
+    extent,
+    last_closed,
+    stored_series,
+)
 
 
 def base_of(source: str, symbol: str, timeframe: str) -> StoredSeries | None:
@@ -37,6 +44,44 @@ def stored_key(source: str, symbol: str, timeframe: str) -> str:
     """Return the name of the rows behind a series; empty when there are none."""
     base = base_of(source, symbol, timeframe)
     return "" if base is None else f"{base.key}:{timeframe}"
+
+
+def stored_bars(
+    source: str, symbols: Sequence[str], *, after: datetime, until: datetime
+) -> dict[str, tuple[Timeframe, list[Candle]]]:
+    """Return the stored candles that closed after ``after`` up to ``until``, of each symbol's shortest timeframe, oldest first."""
+    found: dict[str, tuple[Timeframe, list[Candle]]] = {}
+    for symbol, several in stored_series(source, symbols).items():
+        base = several[0]
+        # The candle that holds ``after`` closes after it, unless ``after`` is its open.
+        start = base.timeframe.floor(after)
+        candles = list(between(base, base.timeframe, start=start, end=until))
+        if candles:
+            found[symbol] = (base.timeframe, candles)
+    return found
+
+
+def stored_stamps(
+    source: str, symbols: Sequence[str], *, after: datetime, until: datetime
+) -> list[Funding]:
+    """Return the stored funding rates later than ``after``, up to ``until``, by time and symbol. Queries once."""
+    rows = FundingRate.objects.filter(
+        source=source, symbol__in=symbols, at__gt=after, at__lte=until
+    ).order_by("at", "symbol")
+    return [Funding(row.symbol, row.at, row.rate, row.mark) for row in rows]
+
+
+def store_funding(source: str, rates: Sequence[Funding]) -> None:
+    """Keep settled rates; one that is kept already stays as it is."""
+    FundingRate.objects.bulk_create(
+        [
+            FundingRate(
+                source=source, symbol=rate.symbol, at=rate.at, rate=rate.rate, mark=rate.mark
+            )
+            for rate in rates
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def stored_funding(source: str, symbols: Sequence[str], at: datetime) -> dict[str, Funding]:

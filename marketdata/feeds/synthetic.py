@@ -13,7 +13,7 @@ from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.quotes import quote_around
 from marketdata.domain.synthetic import character_of, minute_candles, price_in_minute
 from marketdata.feeds.base import FeedError
-from marketdata.feeds.stored import base_of, stored_candles, stored_key
+from marketdata.feeds.stored import base_of, stored_bars, stored_candles, stored_key
 from marketdata.models import Candle as CandleRow
 from marketdata.models import CandleSeries, Feed
 from marketdata.selectors.series import StoredSeries, candle_at
@@ -72,6 +72,20 @@ class SyntheticFeed:
     def funding(self, symbols: Sequence[str], at: datetime) -> dict[str, Funding]:
         """Return nothing: this market has no funding."""
         return {}
+
+    def closed_bars(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> dict[str, tuple[Timeframe, list[Candle]]]:
+        """Make the market up to ``until`` and return its minutes."""
+        for symbol in symbols:
+            self._grow(symbol, until)
+        return stored_bars(self._source, symbols, after=after, until=until)
+
+    def settled_funding(
+        self, symbols: Sequence[str], *, after: datetime, until: datetime
+    ) -> list[Funding]:
+        """Return nothing: this market has no funding."""
+        return []
 
     def coverage(self, symbol: str, timeframe: str) -> tuple[datetime, datetime] | None:
         """Return None: it goes on as far as it is asked."""

@@ -7,6 +7,7 @@ from marketdata.domain.manifest import funding_of, quotes_of
 from marketdata.services.candle_files import CandleFileError
 from marketdata.services.candles import Gap, ImportReport, import_candles
 from marketdata.services.instruments import add_known_instruments, ensure_instruments
+from marketdata.services.quotes import sound_quotes
 from marketdata.services.secrets import Rotation, rotate_secrets, secret_fields
 from marketdata.services.snapshots import CapturedSnapshot, capture_snapshot
 from marketdata.services.views import SHOWN_INDICATORS, market_view
@@ -28,4 +29,5 @@ __all__ = [
     "quotes_of",
     "rotate_secrets",
     "secret_fields",
+    "sound_quotes",
 ]

@@ -8,6 +8,7 @@ import uuid
 import pytest
 from django.db import IntegrityError, transaction
 
+from marketdata.domain.facts import Quote
 from tests.trading.builders import T0, D, at, make_rules, quote, spec
 from tests.trading.ledger import accept, account_of, make_book, order_fields, place, tell
 from trading import services
@@ -301,15 +302,17 @@ def test_exits_of_an_open_position():
     wish = Wish(
         action=WishAction.SET_EXITS, symbol="XUSDT", stop_loss=D(95), invalidation="below 95"
     )
-    refused = services.set_exits(account.pk, wish, quote("100"), market_at=T0)
-    assert str(refused) == "NO_POSITION symbol=XUSDT"
+
+    def denial(market: Quote | None) -> str:
+        return str(services.set_exits(account.pk, wish, market, market_at=T0).denial)
+
+    assert denial(quote("100")) == "NO_POSITION symbol=XUSDT"
     place(account, "OPEN_LONG", quantity=D(1), take_profit=D(120))
-    assert services.set_exits(account.pk, wish, quote("100"), market_at=T0) is None
+    assert denial(quote("100")) == "None"
     held = Position.objects.get()
     assert (held.stop_loss, held.take_profit, held.invalidation) == (D(95), None, "below 95")
-    wrong = services.set_exits(account.pk, wish, quote("94"), market_at=T0)
-    assert str(wrong) == "EXITS_ON_WRONG_SIDE exit=stop_loss level=95 price=94"
-    assert str(services.set_exits(account.pk, wish, None, market_at=T0)) == "NO_QUOTE symbol=XUSDT"
+    assert denial(quote("94")) == "EXITS_ON_WRONG_SIDE exit=stop_loss level=95 price=94"
+    assert denial(None) == "NO_QUOTE symbol=XUSDT"
 
 
 def test_the_venue_is_never_called_inside_a_transaction():
@@ -343,7 +346,7 @@ def test_the_number_of_queries_of_an_order_does_not_grow(django_assert_max_num_q
     account = account_of(make_book())
     for _ in range(20):
         place(account, "OPEN_LONG", quantity=D("0.1"))
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(27):
         place(account, "OPEN_LONG", quantity=D("0.1"))
 
 

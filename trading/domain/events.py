@@ -64,12 +64,16 @@ class BarClosed:
 
 @dataclass(frozen=True, slots=True)
 class FundingSettled:
-    """``rate`` is a fraction of notional at ``mark``, paid by longs when it is positive; ``cfd`` books have none."""
+    """``rate`` is a fraction of notional at ``mark``, paid by longs when it is positive; ``cfd`` books have none.
+
+    ``held`` is the signed quantity of the stamp's instant where that is no longer what is held; None where it is.
+    """
 
     at: datetime
     symbol: str
     rate: Decimal
     mark: Decimal
+    held: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ def settle_funding(state: AccountState, event: FundingSettled) -> Outcome:
     """Return the account after one funding stamp, settled on what it holds.
 
     Stamps come in order, each before whatever happened after it; after downtime the missed ones first. A stamp that is not later than
-    the symbol's last is settled already and changes nothing, so that it may be told twice. A wallet that this takes below zero is left
+    the symbol's last is settled already and changes nothing, so that it may be told twice. One that is told late names what was held at
+    its instant. A wallet that this takes below zero is left
     to the liquidation.
 
     Raises:
@@ -43,16 +44,22 @@ def settle_funding(state: AccountState, event: FundingSettled) -> Outcome:
         return Outcome(state=state)
     state = replace(state, funded_at={**state.funded_at, event.symbol: event.at})
     held = state.positions.get(event.symbol)
-    if held is None or held.opened_at > event.at:
-        return Outcome(state=state)
-    payment = funding_payment(held.quantity, mark=event.mark, rate=event.rate)
+    if held is not None and held.opened_at > event.at:
+        held = None
+    quantity = event.held
+    if quantity is None:
+        quantity = held.quantity if held else ZERO
+    payment = funding_payment(quantity, mark=event.mark, rate=event.rate)
     if payment == ZERO:
         return Outcome(state=state)
-    funded = replace(held, funding=held.funding + payment)
     postings = posting_group(
         f"fund:{state.ordinal}:{event.symbol}:{canonical_time(event.at)}",
         event.at,
         [(EntryKind.FUNDING, payment, House.FUNDING)],
     )
-    paid = replace(state.with_position(funded), wallet=state.wallet + payment)
-    return Outcome(state=paid, postings=postings, positions=(funded,))
+    paid = replace(state, wallet=state.wallet + payment)
+    if held is None:
+        # Closed since the stamp: the holding is no longer the account's to change, its row is the caller's.
+        return Outcome(state=paid, postings=postings)
+    funded = replace(held, funding=held.funding + payment)
+    return Outcome(state=paid.with_position(funded), postings=postings, positions=(funded,))

@@ -146,6 +146,7 @@ def _take_over(
         reference_price=mark,
         at=at,
         cause=FillCause.LIQUIDATION,
+        position_seq=held.seq,
     )
     return _Takeover(replace(booking, state=saved), fill, rescue)
 

@@ -98,9 +98,8 @@ class OrderChange:
 class BookedFill:
     """One execution with the profit of the part that it closed, before the fee.
 
-    A liquidation has no client order id; its ``fee`` is what was taken of it, clearance included, and its trade id names the position.
-    An exit has no ``client_order_id``; ``exit_name`` and ``position_seq`` say which exit of which holding it was. Nor has a closing for
-    drawdown, which tells ``position_seq``.
+    A liquidation has no client order id; its ``fee`` is what was taken of it, clearance included. Nor has an exit or a closing for
+    drawdown; ``position_seq`` says of which holding each was, ``exit_name`` which exit.
     """
 
     seq: int
@@ -132,6 +131,12 @@ class Outcome:
     intents: tuple[OrderIntent, ...] = ()
     denials: tuple[Denial, ...] = ()
     checks: tuple[RuleCheck, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether there is nothing to write down but marks."""
+        told = (self.postings, self.fills, self.positions, self.orders, self.denials)
+        return not any(told)
 
     def then(self, later: Outcome) -> Outcome:
         """Return both as one: the later state, and everything to be written down in order."""

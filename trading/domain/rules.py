@@ -136,6 +136,11 @@ class BookRules:
         return min(self.max_leverage, spec.max_leverage, own)
 
     @property
+    def needs_ticks(self) -> bool:
+        """Return whether the market acts on accounts between their turns."""
+        return self.acts_between_rounds or self.resting_orders
+
+    @property
     def has_tiers(self) -> bool:
         """Return whether positions are held against margin tiers."""
         return self.acts_between_rounds and self.margin_model is MarginModel.PERPETUAL

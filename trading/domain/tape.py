@@ -1,13 +1,21 @@
 """The tape: what the engine consumed of the market, in order, as text that is hashed.
 
-One canonical JSON list a line: ``["quote", at, symbol, bid, ask, mark]``, ``["marks", at, {symbol: mark}]``,
-``["bars", at, {symbol: hash}]`` (immutable candles are named, not copied).
+One canonical JSON list a line:
+
+- ``["quote", at, symbol, bid, ask, mark]``: what the orders of an answer were filled on, and the marks of a snapshot;
+- ``["marks", at, {symbol: mark}]``: what accounts were valued at;
+- ``["ticks", at, {symbol: [bid, ask, mark]}]``: one instant of the market that was shown to every account;
+- ``["bars", since, until, {symbol: [timeframe, count, hash, close]}]``: the candles that closed after ``since`` up to ``until``, shown
+  to every account one after another. They are immutable, so they are named by their hash and not copied;
+- ``["funding", at, symbol, rate, mark]``: a funding stamp, settled by every account that held the symbol.
+
+The last three act on accounts. A tick that changes no account is not consumed and leaves no line.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -19,25 +27,58 @@ from marketdata.domain.canonical import (
     canonical_time,
     parse_decimal,
     parse_time,
+    sha256_text,
 )
-from marketdata.domain.facts import Quote
+from marketdata.domain.facts import Candle, Quote, Timeframe
+from marketdata.domain.series_hash import candle_row
 
 
 class TapeKind(StrEnum):
     QUOTE = "quote"
     MARKS = "marks"
+    TICKS = "ticks"
     BARS = "bars"
+    FUNDING = "funding"
+
+
+ACTING = frozenset({TapeKind.TICKS, TapeKind.BARS, TapeKind.FUNDING})
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBars:
+    """Consecutive candles of one symbol by name: how many, the hash of their rows, and the close of the last."""
+
+    timeframe: Timeframe
+    count: int
+    hash: str
+    close: Decimal
+
+    @classmethod
+    def of(cls, timeframe: Timeframe, candles: Sequence[Candle]) -> NamedBars:
+        """Return the name of candles, at least one, oldest first."""
+        return cls(timeframe, len(candles), bars_hash(candles), candles[-1].close)
+
+
+def bars_hash(candles: Iterable[Candle]) -> str:
+    """Return the sha256 over the candles' canonical rows, one a line."""
+    return sha256_text("\n".join(map(candle_row, candles)))
 
 
 @dataclass(frozen=True, slots=True)
 class TapeEvent:
-    """One line. Make it with :meth:`of_quote`, :meth:`of_marks` or :meth:`of_bars`."""
+    """One line. Make it with one of the ``of_`` methods.
+
+    ``since`` belongs to bars, ``rate`` to funding, whose mark is in ``prices``.
+    """
 
     kind: TapeKind
     at: datetime
     quote: Quote | None = None
     prices: Mapping[str, Decimal] = field(default_factory=dict)
-    bars: Mapping[str, str] = field(default_factory=dict)
+    quotes: Mapping[str, Quote] = field(default_factory=dict)
+    bars: Mapping[str, NamedBars] = field(default_factory=dict)
+    since: datetime | None = None
+    rate: Decimal | None = None
 
     @classmethod
     def of_quote(cls, quote: Quote) -> TapeEvent:
@@ -48,20 +89,54 @@ class TapeEvent:
         return cls(TapeKind.MARKS, at, prices=dict(marks))
 
     @classmethod
-    def of_bars(cls, at: datetime, hashes: Mapping[str, str]) -> TapeEvent:
-        """Return the event of candles that closed at ``at``, each named by the hash of its canonical row."""
-        return cls(TapeKind.BARS, at, bars=dict(hashes))
+    def of_ticks(cls, at: datetime, quotes: Mapping[str, Quote]) -> TapeEvent:
+        """Return the event of quotes that are shown to all accounts as of ``at``, whatever times they bear."""
+        told = {
+            symbol: Quote(symbol, at, quote.bid, quote.ask, quote.mark)
+            for symbol, quote in quotes.items()
+        }
+        return cls(TapeKind.TICKS, at, quotes=told)
+
+    @classmethod
+    def of_bars(cls, since: datetime, until: datetime, bars: Mapping[str, NamedBars]) -> TapeEvent:
+        return cls(TapeKind.BARS, until, bars=dict(bars), since=since)
+
+    @classmethod
+    def of_funding(cls, at: datetime, symbol: str, rate: Decimal, mark: Decimal) -> TapeEvent:
+        return cls(TapeKind.FUNDING, at, prices={symbol: mark}, rate=rate)
 
     @property
     def marks(self) -> Mapping[str, Decimal]:
         """Return the marks that the event tells."""
-        return {self.quote.symbol: self.quote.mark} if self.quote else self.prices
+        if self.quote:
+            return {self.quote.symbol: self.quote.mark}
+        if self.quotes:
+            return {symbol: quote.mark for symbol, quote in self.quotes.items()}
+        if self.bars:
+            return {symbol: named.close for symbol, named in self.bars.items()}
+        return self.prices
 
     def as_list(self) -> list[Any]:
-        head = [self.kind.value, canonical_time(self.at)]
-        if self.quote:
-            return [*head, self.quote.symbol, self.quote.bid, self.quote.ask, self.quote.mark]
-        return [*head, dict(self.prices if self.kind is TapeKind.MARKS else self.bars)]
+        head: list[Any] = [self.kind.value, canonical_time(self.at)]
+        match self.kind:
+            case TapeKind.QUOTE:
+                assert self.quote is not None
+                return [*head, self.quote.symbol, self.quote.bid, self.quote.ask, self.quote.mark]
+            case TapeKind.MARKS:
+                return [*head, dict(self.prices)]
+            case TapeKind.TICKS:
+                told = {name: [q.bid, q.ask, q.mark] for name, q in self.quotes.items()}
+                return [*head, told]
+            case TapeKind.BARS:
+                assert self.since is not None
+                names = {
+                    symbol: [str(named.timeframe), named.count, named.hash, named.close]
+                    for symbol, named in self.bars.items()
+                }
+                return [self.kind.value, canonical_time(self.since), head[1], names]
+            case TapeKind.FUNDING:
+                ((symbol, mark),) = self.prices.items()
+                return [*head, symbol, self.rate, mark]
 
 
 def encode_tape(events: Iterable[TapeEvent]) -> str:
@@ -83,6 +158,26 @@ def _decode(number: int, line: str) -> TapeEvent:
             return TapeEvent.of_marks(
                 parse_time(at), {symbol: parse_decimal(mark) for symbol, mark in marks.items()}
             )
-        case ["bars", str(at), dict(hashes)]:
-            return TapeEvent.of_bars(parse_time(at), hashes)
-    raise ValueError(f"tape line {number} is no quote, marks or bars: {line[:80]!r}")
+        case ["ticks", str(at), dict(rows)]:
+            moment = parse_time(at)
+            return TapeEvent.of_ticks(
+                moment,
+                {
+                    symbol: Quote(symbol, moment, *map(parse_decimal, prices))
+                    for symbol, prices in rows.items()
+                },
+            )
+        case ["bars", str(since), str(until), dict(rows)]:
+            return TapeEvent.of_bars(
+                parse_time(since),
+                parse_time(until),
+                {
+                    symbol: NamedBars(Timeframe(timeframe), count, name, parse_decimal(close))
+                    for symbol, (timeframe, count, name, close) in rows.items()
+                },
+            )
+        case ["funding", str(at), str(symbol), str(rate), str(mark)]:
+            return TapeEvent.of_funding(
+                parse_time(at), symbol, parse_decimal(rate), parse_decimal(mark)
+            )
+    raise ValueError(f"tape line {number} is none of {', '.join(TapeKind)}: {line[:80]!r}")

@@ -194,7 +194,12 @@ class Fill(models.Model):
     reference_price = ExactDecimalField(
         help_text="Mark of the quote it was filled on; slippage is measured from it."
     )
-    tape_position = models.PositiveBigIntegerField()
+    tape_position = models.PositiveBigIntegerField(
+        help_text="Number of tape events before it took effect."
+    )
+    by_market = models.BooleanField(
+        default=False, help_text="Set off by the market between turns, not by an answer or an act."
+    )
     at = models.DateTimeField(help_text="Market time.")
     latency_ms = models.PositiveIntegerField(
         null=True,
@@ -251,6 +256,11 @@ class Posting(models.Model):
     amount = MoneyField()
     fill = models.ForeignKey(
         Fill, on_delete=models.PROTECT, null=True, blank=True, related_name="postings"
+    )
+    tape_position = models.PositiveBigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Number of tape events before it, where no fill is behind it.",
     )
     at = models.DateTimeField(help_text="Market time.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.db import connection, transaction
@@ -44,7 +44,7 @@ def check_invariants(book: Book) -> list[str]:
     standings, the tape's numbering, and the triggers that keep rows from being changed. Reads one consistent state, also while the
     season runs.
     """
-    with _one_view():
+    with one_view():
         ledgers = _replayed(book)
         return [
             *_wallets(book),
@@ -60,7 +60,8 @@ def check_invariants(book: Book) -> list[str]:
 
 
 @contextmanager
-def _one_view() -> Iterator[None]:
+def one_view() -> Iterator[None]:
+    """Let all reads see one state of the database, whatever others write meanwhile."""
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         if is_outermost and connection.vendor == "postgresql":
@@ -89,7 +90,27 @@ def _replayed(book: Book) -> dict[object, _Ledger]:
     fills = Fill.objects.filter(account__book=book).select_related("order")
     for fill in fills.order_by("account_id", "seq"):
         _replay(ledgers[fill.account_id], fill)
+    paid = Posting.objects.filter(
+        book=book, kind=PostingKind.FUNDING, account__isnull=False
+    ).order_by("at", "cause_id")
+    for posting in paid:
+        _fund(ledgers[posting.account_id], posting)
     return ledgers
+
+
+def _fund(ledger: _Ledger, posting: Posting) -> None:
+    """Put a funding payment on the holding that there was at its stamp: the last one of the symbol that was opened until then."""
+    symbol = posting.cause_id.split(":")[2]
+    there = [
+        held
+        for held in ledger.holdings.values()
+        if held.symbol == symbol and held.opened_at <= posting.at
+    ]
+    if not there:
+        ledger.faults.append(f"postings {posting.cause_id}: nothing of {symbol} was held then")
+        return
+    held = max(there, key=lambda held: held.seq)
+    ledger.holdings[held.seq] = replace(held, funding=held.funding + posting.amount)
 
 
 def _replay(ledger: _Ledger, fill: Fill) -> None:
@@ -160,6 +181,7 @@ def _holding(ordinal: int, row: Position, made: PositionState) -> Iterator[str]:
         "exited_proceeds",
         "realised",
         "fees",
+        "funding",
     ):
         found, wanted = getattr(row, name), getattr(made, name)
         if found != wanted:
@@ -209,6 +231,13 @@ def _causes(book: Book) -> Iterator[str]:
     for order in operator.order_by("client_order_id"):
         if not order.client_order_id.startswith(f"a{book.code}-x"):
             yield f"order {order.client_order_id}: names no operator act"
+    endings = Order.objects.filter(
+        account__book=book,
+        cause__in=[OrderCause.EXIT, OrderCause.LIQUIDATION, OrderCause.DRAWDOWN],
+    ).select_related("account")
+    for order in endings.order_by("client_order_id"):
+        if not order.client_order_id.startswith(f"a{book.code}-p{order.account.ordinal}-"):
+            yield f"order {order.client_order_id}: names no holding of account {order.account.ordinal}"
 
 
 def _standings(book: Book, ledgers: dict[object, _Ledger]) -> Iterator[str]:
@@ -229,11 +258,17 @@ def _standings(book: Book, ledgers: dict[object, _Ledger]) -> Iterator[str]:
 
 
 def _posted(book: Book) -> dict[object, dict[str, Decimal]]:
-    """Return what the postings say of each account's profit, fees and funding."""
-    signs = {PostingKind.REALISED: 1, PostingKind.FEE: -1, PostingKind.FUNDING: 1}
+    """Return what the postings say of each account's profit, fees (clearance among them) and funding."""
+    signs = {
+        PostingKind.REALISED: 1,
+        PostingKind.FEE: -1,
+        PostingKind.CLEARANCE: -1,
+        PostingKind.FUNDING: 1,
+    }
     names = {
         PostingKind.REALISED: "realised",
         PostingKind.FEE: "fees",
+        PostingKind.CLEARANCE: "fees",
         PostingKind.FUNDING: "funding",
     }
     empty = dict.fromkeys(names.values(), ZERO)
@@ -245,7 +280,7 @@ def _posted(book: Book) -> dict[object, dict[str, Decimal]]:
     )
     for account_id, kind, total in rows:
         code = PostingKind(kind)
-        found[account_id][names[code]] = total * signs[code]
+        found[account_id][names[code]] += total * signs[code]
     return found
 
 

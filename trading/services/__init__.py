@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trading.services.acts import BookStateError, change_state
+from trading.services.advancing import Happening, advance_book
 from trading.services.books import open_book
 from trading.services.closing import CloseResult, close_all, halt_book
 from trading.services.equity import record_equity
@@ -14,7 +15,9 @@ from trading.services.tape import append_tape
 __all__ = [
     "BookStateError",
     "CloseResult",
+    "Happening",
     "accept_order",
+    "advance_book",
     "append_tape",
     "apply_report",
     "change_state",

@@ -1,59 +1,19 @@
-"""Accounts in and out of the engine."""
+"""Accounts as the engine wants them."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
 from marketdata.domain.canonical import parse_time
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side, TimeInForce
-from trading.domain.outcome import OrderChange, Outcome, PostingLine
-from trading.domain.outcome import OrderStatus as Status
 from trading.domain.state import AccountState, OrderState, PositionState
-from trading.models import Account, Book, Fill, Order, Position, Posting, Standing
-from trading.models.positions import PositionStatus
+from trading.models import Account, Book, Fill, Order, Position, Standing
 from trading.selectors.tape import marks_at
-
-POSITION_FIELDS = (
-    "symbol",
-    "status",
-    "is_long",
-    "quantity",
-    "entry_cost",
-    "leverage",
-    "entered_quantity",
-    "entered_cost",
-    "exited_quantity",
-    "exited_proceeds",
-    "realised",
-    "fees",
-    "funding",
-    "stop_loss",
-    "take_profit",
-    "callback_rate",
-    "activation_price",
-    "trail_extreme",
-    "invalidation",
-    "opened_at",
-    "closed_at",
-)
-
-CHANGED_FIELDS = (
-    "status",
-    "reserved",
-    "filled_quantity",
-    "quantity",
-    "trail_extreme",
-    "denial_code",
-    "denial_context",
-    "venue_order_id",
-    "updated_at",
-)
 
 
 def load_state(
@@ -78,6 +38,26 @@ def load_state(
         funded_at=funded_at(account.book),
         peak=_peak(account) if account.book.frozen_rules().watches_drawdown else None,
     )
+
+
+def states_of(accounts: Sequence[Account]) -> dict[uuid.UUID, AccountState]:
+    """Return the accounts for the engine, without marks and numbers, by two queries however many they are."""
+    positions: dict[uuid.UUID, dict[str, PositionState]] = {row.pk: {} for row in accounts}
+    for held in Position.objects.open().filter(account__in=accounts):
+        positions[held.account_id][held.symbol] = position_state(held)
+    orders: dict[uuid.UUID, dict[str, OrderState]] = {row.pk: {} for row in accounts}
+    waiting = Order.objects.unfinished().filter(account__in=accounts)
+    for order in waiting.in_order_of_acceptance():
+        orders[order.account_id][order.client_order_id] = order_state(order)
+    return {
+        row.pk: AccountState(
+            ordinal=row.ordinal,
+            wallet=row.wallet,
+            positions=positions[row.pk],
+            orders=orders[row.pk],
+        )
+        for row in accounts
+    }
 
 
 def funded_at(book: Book) -> dict[str, datetime]:
@@ -175,119 +155,3 @@ def order_state(row: Order) -> OrderState:
         filled=row.filled_quantity,
         trail_extreme=row.trail_extreme,
     )
-
-
-def save_outcome(
-    account: Account, outcome: Outcome, *, order: Order, tape_position: int, now: datetime
-) -> list[Fill]:
-    """Write what a step on ``account`` changed: holdings, fills, postings, wallet, order. Inside the transaction that locked it."""
-    save_positions(account, outcome.positions)
-    fills = [
-        Fill(
-            order=order,
-            account=account,
-            seq=fill.seq,
-            trade_id=fill.trade_id,
-            symbol=fill.symbol,
-            side=fill.side.value,
-            quantity=fill.quantity,
-            price=fill.price,
-            fee=fill.fee,
-            realised=fill.realised,
-            is_maker=fill.is_maker,
-            reference_price=fill.reference_price,
-            tape_position=tape_position,
-            at=fill.at,
-        )
-        for fill in outcome.fills
-    ]
-    Fill.objects.bulk_create(fills)
-    save_postings(account, outcome.postings, fill=fills[0] if fills else None)
-    if account.wallet != outcome.state.wallet:
-        account.wallet = outcome.state.wallet
-        account.save(update_fields=["wallet"])
-    save_order(order, outcome, now=now)
-    return fills
-
-
-def save_positions(account: Account, positions: Iterable[PositionState]) -> None:
-    """Write holdings, the closed ones first so that at most one of a symbol is open at any time."""
-    rows = [
-        Position(account=account, seq=position.seq, **_position_fields(position))
-        for position in sorted(positions, key=lambda held: held.seq)
-    ]
-    Position.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["account", "seq"],
-        update_fields=POSITION_FIELDS,
-    )
-
-
-def _position_fields(position: PositionState) -> dict[str, Any]:
-    return {
-        "symbol": position.symbol,
-        "status": PositionStatus.CLOSED if position.is_closed else PositionStatus.OPEN,
-        "is_long": position.is_long,
-        "quantity": position.quantity,
-        "entry_cost": position.entry_cost,
-        "leverage": position.leverage,
-        "entered_quantity": position.entered_quantity,
-        "entered_cost": position.entered_cost,
-        "exited_quantity": position.exited_quantity,
-        "exited_proceeds": position.exited_proceeds,
-        "realised": position.realised,
-        "fees": position.fees,
-        "funding": position.funding,
-        "stop_loss": position.exits.stop_loss,
-        "take_profit": position.exits.take_profit,
-        "callback_rate": position.exits.callback_rate,
-        "activation_price": position.exits.activation_price,
-        "trail_extreme": position.trail_extreme,
-        "invalidation": position.exits.invalidation[:500],
-        "opened_at": position.opened_at,
-        "closed_at": position.closed_at,
-    }
-
-
-def save_postings(
-    account: Account, lines: Iterable[PostingLine], *, fill: Fill | None = None
-) -> None:
-    """Write the lines of balanced groups of this account and the house."""
-    Posting.objects.bulk_create(
-        Posting(
-            book_id=account.book_id,
-            cause_id=line.cause_id,
-            line=line.line,
-            account=account if line.house is None else None,
-            house=line.house.value if line.house else "",
-            kind=line.kind.value,
-            amount=line.amount,
-            fill=fill,
-            at=line.at,
-        )
-        for line in lines
-    )
-
-
-def save_order(order: Order, outcome: Outcome, *, now: datetime) -> None:
-    """Write how the outcome leaves the order."""
-    for change in outcome.orders:
-        if change.client_order_id == order.client_order_id and change.status is not Status.DENIED:
-            take_change(order, change, now=now)
-            order.save(update_fields=CHANGED_FIELDS)
-
-
-def take_change(order: Order, change: OrderChange, *, now: datetime) -> None:
-    """Put a change on the row; the caller saves CHANGED_FIELDS."""
-    order.status = change.status.value
-    order.reserved = change.reserved
-    order.filled_quantity = change.filled
-    order.updated_at = now
-    if change.quantity is not None:
-        order.quantity = change.quantity
-    if change.trail_extreme is not None:
-        order.trail_extreme = change.trail_extreme
-    if change.denial is not None:
-        order.denial_code = change.denial.code.value
-        order.denial_context = dict(change.denial.context)

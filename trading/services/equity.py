@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -13,11 +14,11 @@ from django.db import transaction
 from marketdata.domain.facts import floor_time
 from trading.domain.margin import AccountFigures, account_figures
 from trading.domain.standings import Drawdown
-from trading.domain.state import AccountState, OrderState, PositionState
-from trading.models import Account, Book, EquityPoint, EquityRollup, Order, Position, Standing
+from trading.domain.state import AccountState
+from trading.models import Account, Book, EquityPoint, EquityRollup, Standing
 from trading.models.accounts import RollupSpan
 from trading.selectors.tape import marks_at
-from trading.services.accounts import order_state, position_state
+from trading.services.accounts import states_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,30 +54,15 @@ def record_equity(
 def _states(
     book_id: uuid.UUID, accounts: Sequence[Account], marks: Mapping[str, Decimal]
 ) -> dict[uuid.UUID, AccountState]:
-    """Return all accounts for the engine, by three queries however many they are."""
-    positions: dict[uuid.UUID, dict[str, PositionState]] = {row.pk: {} for row in accounts}
-    for held in Position.objects.open().filter(account__in=accounts):
-        positions[held.account_id][held.symbol] = position_state(held)
-    orders: dict[uuid.UUID, dict[str, OrderState]] = {row.pk: {} for row in accounts}
-    waiting = Order.objects.unfinished().filter(account__in=accounts)
-    for order in waiting.in_order_of_acceptance():
-        orders[order.account_id][order.client_order_id] = order_state(order)
-    symbols = {symbol for held in positions.values() for symbol in held}
+    """Return all accounts for the engine at ``marks``, by a constant number of queries."""
+    states = states_of(accounts)
+    symbols = {symbol for state in states.values() for symbol in state.positions}
     missing = symbols - set(marks)
     if missing:
         position = Book.objects.values_list("tape_position", flat=True).get(pk=book_id)
         told = marks_at(book_id, missing, tape_position=position)
         marks = {**told, **marks}
-    return {
-        row.pk: AccountState(
-            ordinal=row.ordinal,
-            wallet=row.wallet,
-            positions=positions[row.pk],
-            orders=orders[row.pk],
-            marks=marks,
-        )
-        for row in accounts
-    }
+    return {key: replace(state, marks=marks) for key, state in states.items()}
 
 
 def _point(account: Account, figures: AccountFigures, *, number: int, at: datetime) -> EquityPoint:

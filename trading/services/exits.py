@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -14,29 +15,46 @@ from trading.domain.events import ExitsSet
 from trading.domain.intents import Wish
 from trading.models import Account
 from trading.models.books import BookState
-from trading.services.accounts import load_state, save_positions
+from trading.services.accounts import load_state
 from trading.services.locks import lock_account, share_book
+from trading.services.saving import save_positions
+from trading.services.tape import effective_position
+
+
+@dataclass(frozen=True, slots=True)
+class ExitsSetting:
+    """After how many tape events the exits were set, and why they were not: None when they were."""
+
+    tape_position: int
+    denial: Denial | None = None
 
 
 @transaction.atomic
 def set_exits(
-    account_id: uuid.UUID, wish: Wish, quote: Quote | None, *, market_at: datetime
-) -> Denial | None:
-    """Make the exits of the open position exactly those of the wish (None takes one away); return why not, None when done.
+    account_id: uuid.UUID,
+    wish: Wish,
+    quote: Quote | None,
+    *,
+    market_at: datetime,
+    tape_position: int = 0,
+) -> ExitsSetting:
+    """Make the exits of the open position exactly those of the wish; None takes one away.
 
     Their side is checked against the quote's mark; ``quote`` None means that the symbol has none (denied).
     """
     book = share_book(Account.objects.values_list("book_id", flat=True).get(pk=account_id))
     account = lock_account(account_id)
     account.book = book
+    rules = book.frozen_rules()
+    position = effective_position(book, rules, tape_position)
     if book.state in {BookState.HALTED, BookState.ENDED}:
-        return Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state})
+        return ExitsSetting(position, Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state}))
     if quote is None:
-        return Denial(DenialCode.NO_QUOTE, {"symbol": wish.symbol[:32]})
+        return ExitsSetting(position, Denial(DenialCode.NO_QUOTE, {"symbol": wish.symbol[:32]}))
     outcome = step(
         load_state(account, {quote.symbol: quote.mark}, is_numbered=False),
         ExitsSet(market_at, wish.symbol, wish.exits),
-        book.frozen_rules(),
+        rules,
     )
     save_positions(account, outcome.positions)
-    return outcome.denials[0] if outcome.denials else None
+    return ExitsSetting(position, outcome.denials[0] if outcome.denials else None)

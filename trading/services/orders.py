@@ -140,6 +140,9 @@ def _accept(
         known.account = account
         return known
     rules = book.frozen_rules()
+    if rules.needs_ticks:
+        # What happened to the account between its turns is told by the tape, and so is what it is worth.
+        slip, marks = replace(slip, tape_position=book.tape_position), {}
     state = load_state(account, marks, is_numbered=False)
     state = with_tape_marks(
         state, book.pk, tape_position=slip.tape_position, known=[quote.symbol] if quote else ()

@@ -9,9 +9,19 @@ from datetime import datetime
 from django.db import transaction
 
 from marketdata.models import Blob
+from trading.domain.rules import BookRules
 from trading.domain.tape import TapeEvent, encode_tape
-from trading.models import TapeSegment
+from trading.models import Book, TapeSegment
 from trading.services.locks import lock_book
+
+
+def effective_position(book: Book, rules: BookRules, told: int) -> int:
+    """Return after how many tape events something takes effect in a book that is locked or shared.
+
+    Where the market acts on accounts, what happened to them in which order is told by the tape: the position is that of now. In other
+    books nothing lies between an answer and its orders, and ``told``, the end of the answer's own quotes, is kept.
+    """
+    return book.tape_position if rules.needs_ticks else told
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""Watch the feeds of running seasons, for the split shape; the one-process arena does it in a thread."""
+"""Move the market on between rounds, for the split shape; the one-process arena does it in a thread."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from django.db import close_old_connections
 from django.utils import timezone
 
+from competitions.services.advancing import advance_live
 from competitions.services.feeding import WATCH_SECONDS, watch_feeds
 from competitions.services.leases import beat, holder_name, release_lease, take_lease
 from marketdata.management.base import ArenaCommand
@@ -21,7 +22,10 @@ LEASE_SECONDS = 15
 
 
 class Command(ArenaCommand):
-    help = "Watch market feeds between rounds until told to stop; of several processes one leads by a lease."
+    help = (
+        "Watch market feeds and let stops, targets, liquidation and funding act between rounds, until told to stop; "
+        "of several processes one leads by a lease."
+    )
     exit_codes = {0: "told to stop by SIGTERM or Ctrl+C"}
     examples = ("feed",)
 
@@ -39,6 +43,7 @@ class Command(ArenaCommand):
         close_old_connections()
         try:
             if take_lease(LEASE, holder, seconds=LEASE_SECONDS, now=timezone.now()):
+                advance_live(now=timezone.now())
                 watch_feeds(now=timezone.now())
                 beat("feed", now=timezone.now())
         except Exception:
