@@ -34,8 +34,9 @@ from marketdata.feeds import FeedError, MarketFeed, open_feed
 from marketdata.models import Feed
 from marketdata.services import sound_quotes
 from trading import services as trading
-from trading.domain.acting import Bars, Fact, Funding, Ticks
+from trading.domain.acting import Bars, Fact, Funding, Night, Ticks
 from trading.domain.outcome import BookedFill, FillCause
+from trading.domain.overnight import overnight_stamps
 from trading.domain.rules import MarginModel
 from trading.selectors import has_stakes
 from trading.services.accounts import funded_at
@@ -78,13 +79,17 @@ def facts_between(
     if contract.rules.margin_model is MarginModel.PERPETUAL:
         for stamp in feed.settled_funding(symbols, after=since, until=until):
             stamps[stamp.at].append(stamp)
+    nights = set(overnight_stamps(since, until, contract.rules))
     start = since
-    for end in sorted({*stamps, until}):
+    for end in sorted({*stamps, *nights, until}):
         candles = feed.closed_bars(symbols, after=start, until=end)
         if candles:
             yield Bars(start, end, candles)
         for stamp in stamps.get(end, ()):
             yield from _settled(feed, contract, stamp)
+        if end in nights:
+            told = feed.quotes(contract.rules.instruments, end)
+            yield Night(end, {symbol: quote.mark for symbol, quote in told.items()})
         start = end
 
 
@@ -164,7 +169,10 @@ def _advance_season(
     own = {symbol: quote for symbol, quote in quotes.items() if symbol in contract.rules.symbols}
     if not own:
         return False
-    facts: list[Fact] = [*_live_stamps(competition, contract, market, own, now=now)]
+    facts: list[Fact] = [
+        *_live_stamps(competition, contract, market, own, now=now),
+        *_live_nights(competition, contract, own, now=now),
+    ]
     # The quotes of several symbols count as of the latest: none may act before it was told.
     told_at = max(quote.at for quote in own.values())
     facts.append(Ticks(told_at, own))
@@ -185,6 +193,7 @@ def _live_stamps(
 ) -> list[Funding]:
     """Return the stamps since the last one settled; asked for only when an hour has passed since they were last."""
     book = competition.opened_book
+    book.refresh_from_db(fields=["funded_at"])
     if contract.rules.margin_model is not MarginModel.PERPETUAL or not _stamps_due(book.pk, now):
         return []
     _asked[book.pk] = now
@@ -201,6 +210,18 @@ def _live_stamps(
         for stamp in found
         if stamp.at > settled.get(stamp.symbol, contract.starts_at)
     ]
+
+
+def _live_nights(
+    competition: Competition, contract: Contract, quotes: Mapping[str, Quote], *, now: datetime
+) -> list[Night]:
+    """Return the trading days that ended since the last one settled, at the marks of now: those of then are gone."""
+    if not contract.rules.has_overnight:
+        return []
+    settled = funded_at(competition.opened_book).values()
+    after = max(settled, default=contract.starts_at)
+    marks = {symbol: quote.mark for symbol, quote in quotes.items()}
+    return [Night(stamp, marks) for stamp in overnight_stamps(after, now, contract.rules)]
 
 
 def _stamps_due(book_id: UUID, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from competitions.domain.contract import Contract
 from competitions.domain.digests import BetweenRecord, MarketFillRecord, PostingRecord
 from competitions.services.records import by_cause, posting_records
 from marketdata.feeds import FeedError, MarketFeed
-from trading.domain.acting import Bars, Fact, Funding, Ticks, act_on
+from trading.domain.acting import Bars, Fact, Funding, Night, Ticks, act_on
 from trading.domain.outcome import BookedFill
 from trading.domain.state import AccountState
 from trading.domain.tape import ACTING, TapeEvent, TapeKind
@@ -96,6 +96,8 @@ class TapeWalk:
     def _fact(self, event: TapeEvent) -> Fact:
         if event.kind is TapeKind.TICKS:
             return Ticks(event.at, event.quotes)
+        if event.kind is TapeKind.NIGHT:
+            return Night(event.at, event.prices)
         if event.kind is TapeKind.FUNDING:
             assert event.rate is not None
             ((symbol, mark),) = event.prices.items()

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from marketdata.domain.facts import Candle, Quote, Timeframe
 from trading.domain.engine import step
-from trading.domain.events import BarClosed, FundingSettled, MarksSeen
+from trading.domain.events import BarClosed, FundingSettled, MarksSeen, OvernightPassed
 from trading.domain.liquidation import liquidate
 from trading.domain.money import exact
 from trading.domain.outcome import Outcome
@@ -52,6 +52,11 @@ class Bars:
         }
         return TapeEvent.of_bars(self.since, self.until, named)
 
+    @property
+    def at(self) -> datetime:
+        """Return when the last of it is known."""
+        return self.until
+
     def closes(self) -> dict[str, Decimal]:
         """Return the last close of each symbol."""
         return {symbol: candles[-1].close for symbol, (_, candles) in self.candles.items()}
@@ -70,7 +75,18 @@ class Funding:
         return TapeEvent.of_funding(self.at, self.symbol, self.rate, self.mark)
 
 
-Fact = Ticks | Bars | Funding
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The end of a trading day; see :class:`trading.domain.events.OvernightPassed`."""
+
+    at: datetime
+    marks: Mapping[str, Decimal]
+
+    def as_event(self) -> TapeEvent:
+        return TapeEvent.of_night(self.at, self.marks)
+
+
+Fact = Ticks | Bars | Funding | Night
 
 
 @exact
@@ -92,6 +108,10 @@ def act_on(
         case Funding():
             settled = FundingSettled(fact.at, fact.symbol, fact.rate, fact.mark, held)
             outcome = step(state.with_marks({fact.symbol: fact.mark}), settled, rules)
+            return outcome.then(_covered(outcome.state, fact.at, rules))
+        case Night():
+            passed = OvernightPassed(fact.at, fact.marks)
+            outcome = step(state.with_marks(fact.marks), passed, rules)
             return outcome.then(_covered(outcome.state, fact.at, rules))
 
 

@@ -138,7 +138,7 @@ class BookRules:
     @property
     def needs_ticks(self) -> bool:
         """Return whether the market acts on accounts between their turns."""
-        return self.acts_between_rounds or self.resting_orders
+        return self.acts_between_rounds or self.resting_orders or self.has_overnight
 
     @property
     def has_tiers(self) -> bool:

@@ -7,9 +7,10 @@ One canonical JSON list a line:
 - ``["ticks", at, {symbol: [bid, ask, mark]}]``: one instant of the market that was shown to every account;
 - ``["bars", since, until, {symbol: [timeframe, count, hash, close]}]``: the candles that closed after ``since`` up to ``until``, shown
   to every account one after another. They are immutable, so they are named by their hash and not copied;
-- ``["funding", at, symbol, rate, mark]``: a funding stamp, settled by every account that held the symbol.
+- ``["funding", at, symbol, rate, mark]``: a funding stamp, settled by every account that held the symbol;
+- ``["night", at, {symbol: mark}]``: the end of a trading day, for overnight financing.
 
-The last three act on accounts. A tick that changes no account is not consumed and leaves no line.
+The last four act on accounts. A tick that changes no account is not consumed and leaves no line.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ class TapeKind(StrEnum):
     TICKS = "ticks"
     BARS = "bars"
     FUNDING = "funding"
+    NIGHT = "night"
 
 
-ACTING = frozenset({TapeKind.TICKS, TapeKind.BARS, TapeKind.FUNDING})
+ACTING = frozenset({TapeKind.TICKS, TapeKind.BARS, TapeKind.FUNDING, TapeKind.NIGHT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,10 @@ class TapeEvent:
     def of_funding(cls, at: datetime, symbol: str, rate: Decimal, mark: Decimal) -> TapeEvent:
         return cls(TapeKind.FUNDING, at, prices={symbol: mark}, rate=rate)
 
+    @classmethod
+    def of_night(cls, at: datetime, marks: Mapping[str, Decimal]) -> TapeEvent:
+        return cls(TapeKind.NIGHT, at, prices=dict(marks))
+
     @property
     def marks(self) -> Mapping[str, Decimal]:
         """Return the marks that the event tells."""
@@ -122,7 +128,7 @@ class TapeEvent:
             case TapeKind.QUOTE:
                 assert self.quote is not None
                 return [*head, self.quote.symbol, self.quote.bid, self.quote.ask, self.quote.mark]
-            case TapeKind.MARKS:
+            case TapeKind.MARKS | TapeKind.NIGHT:
                 return [*head, dict(self.prices)]
             case TapeKind.TICKS:
                 told = {name: [q.bid, q.ask, q.mark] for name, q in self.quotes.items()}
@@ -156,6 +162,10 @@ def _decode(number: int, line: str) -> TapeEvent:
             return TapeEvent.of_quote(Quote(symbol, parse_time(at), *prices))
         case ["marks", str(at), dict(marks)]:
             return TapeEvent.of_marks(
+                parse_time(at), {symbol: parse_decimal(mark) for symbol, mark in marks.items()}
+            )
+        case ["night", str(at), dict(marks)]:
+            return TapeEvent.of_night(
                 parse_time(at), {symbol: parse_decimal(mark) for symbol, mark in marks.items()}
             )
         case ["ticks", str(at), dict(rows)]:

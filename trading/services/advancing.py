@@ -14,7 +14,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from marketdata.domain.canonical import canonical_time
-from trading.domain.acting import Bars, Fact, Funding, Ticks, act_on
+from trading.domain.acting import Bars, Fact, Funding, Night, Ticks, act_on
 from trading.domain.outcome import BookedFill, EntryKind, OrderChange, Outcome
 from trading.domain.rules import BookRules
 from trading.domain.state import AccountState, PositionState
@@ -68,15 +68,17 @@ def advance_book(
 
 
 def _is_fresh(fact: Fact, book: Book) -> bool:
-    if isinstance(fact, Funding):
-        # A stamp may become known after later ticks were shown.
-        last = funded_at(book).get(fact.symbol)
-        return last is None or fact.at > last
-    begins = fact.since if isinstance(fact, Bars) else fact.at
-    shown = book.advanced_to
-    if shown is None:
-        return True
-    return begins >= shown if isinstance(fact, Bars) else begins > shown
+    match fact:
+        case Funding():
+            # A stamp may become known after later ticks were shown.
+            last = funded_at(book).get(fact.symbol)
+            return last is None or fact.at > last
+        case Night():
+            return all(fact.at > last for last in funded_at(book).values())
+        case Bars():
+            return book.advanced_to is None or fact.since >= book.advanced_to
+        case _:
+            return book.advanced_to is None or fact.at > book.advanced_to
 
 
 @dataclass(slots=True)
@@ -112,9 +114,15 @@ def _show(book: Book, facts: Sequence[Fact], rules: BookRules, *, now: datetime)
             _save(item.account, facts[index], outcome, position=position, rules=rules)
             happenings.append(_happening(item.account, facts[index], outcome))
     for fact in facts:
-        if isinstance(fact, Funding):
-            book.funded_at[fact.symbol] = canonical_time(fact.at)
+        for symbol in _symbols_settled(fact):
+            book.funded_at[symbol] = canonical_time(fact.at)
     return happenings
+
+
+def _symbols_settled(fact: Fact) -> Iterable[str]:
+    if isinstance(fact, Funding):
+        return [fact.symbol]
+    return fact.marks if isinstance(fact, Night) else []
 
 
 def _busy(book: Book, facts: Sequence[Fact]) -> tuple[list[Account], dict[uuid.UUID, AccountState]]:
@@ -250,7 +258,7 @@ def _happening(account: Account, fact: Fact, outcome: Outcome) -> Happening:
     return Happening(
         account_id=account.pk,
         ordinal=account.ordinal,
-        at=fact.until if isinstance(fact, Bars) else fact.at,
+        at=fact.at,
         fills=outcome.fills,
         closed=tuple(held for held in outcome.positions if held.is_closed),
         orders=outcome.orders,
