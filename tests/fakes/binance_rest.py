@@ -56,6 +56,8 @@ class BinanceServer:
         # The first candle that exists, in seconds since the epoch.
         self.listed_at = 0
         self.mark_factor = Decimal(1)
+        # Settled funding: times in milliseconds, each with its rate, the same for all symbols.
+        self.stamps: dict[int, str] = {}
         self.counts: Counter[str] = Counter()
         self.queries: list[tuple[str, dict[str, str]]] = []
         handler = type("Handler", (_Handler,), {"owner": self})
@@ -105,6 +107,19 @@ class BinanceServer:
         first += -first % step
         opens = range(first, self.now_ms() + 1, step)[:limit]
         return [kline(opened, step) for opened in opens]
+
+    def funding_rates(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        first, last = int(query["startTime"]), int(query["endTime"])
+        return [
+            {
+                "symbol": query["symbol"],
+                "fundingTime": stamp,
+                "fundingRate": rate,
+                "markPrice": str(self.price[query["symbol"]]),
+            }
+            for stamp, rate in sorted(self.stamps.items())
+            if first <= stamp <= last
+        ]
 
     def exchange_info(self) -> dict[str, Any]:
         return {
@@ -207,6 +222,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, self._one_or_all(symbol, owner.book))
         elif path == "/fapi/v1/premiumIndex":
             self._send(200, self._one_or_all(symbol, owner.premium))
+        elif path == "/fapi/v1/fundingRate":
+            self._send(200, owner.funding_rates(query))
         elif path == "/fapi/v1/klines":
             self._send(200, owner.klines(query))
         else:

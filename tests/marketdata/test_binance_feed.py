@@ -10,7 +10,7 @@ import pytest
 
 from marketdata.domain.facts import Timeframe
 from marketdata.feeds import FeedError, binance_rest, open_feed
-from marketdata.models import Candle, CandleSeries
+from marketdata.models import Candle, CandleSeries, FundingRate
 from marketdata.models.feeds import FeedKind
 from marketdata.services import capture_snapshot
 from tests.fakes.binance_rest import BinanceServer
@@ -255,3 +255,26 @@ class TestSnapshots:
         reasons = {row["reason"] for row in captured.manifest["reasons"]}
         assert reasons == {"NO_QUOTES", "NO_CANDLES"}
         assert "HTTP 502" in captured.snapshot.feed.health.last_error
+
+
+def test_settled_funding_is_fetched_and_kept_once(server, feed):
+    hour = 3_600_000
+    last = server.now_ms() // hour * hour
+    # As on the real thing a stamp bears some milliseconds.
+    server.stamps = {last - 8 * hour: "0.00010000", last + 3: "-0.00020000"}
+    until = _now()
+
+    found = feed.settled_funding(["BTCUSDT"], after=until - timedelta(hours=20), until=until)
+    again = feed.settled_funding(["BTCUSDT"], after=found[0].at, until=until)
+
+    assert [rate.rate for rate in found] == [Decimal("0.0001"), Decimal("-0.0002")]
+    assert [rate.at.microsecond for rate in found] == [0, 0]
+    assert found[0].mark == 97500
+    assert again == found[1:]
+    assert FundingRate.objects.count() == 2
+
+
+def test_a_live_market_gives_no_candles_for_what_was_between(feed):
+    with pytest.raises(FeedError, match="shown by its quotes") as caught:
+        feed.closed_bars(["BTCUSDT"], after=T0, until=_now())
+    assert caught.value.permanent

@@ -180,3 +180,35 @@ def test_a_round_of_questions_costs_few_queries(django_assert_max_num_queries):
         feed.candles("BTCUSDT", "15m", until=T0 + 585 * MINUTE, count=39)
         feed.candles("BTCUSDT", "15m", until=T0 + 600 * MINUTE, count=40)
     assert Timeframe.M15.seconds == 900
+
+
+def test_closed_bars_are_those_that_closed_after_one_instant_up_to_another():
+    store([candle(T0 + place * MINUTE, str(1000 + place)) for place in range(5)])
+    feed = _feed()
+
+    timeframe, bars = feed.closed_bars(["BTCUSDT"], after=T0 + MINUTE, until=T0 + 3 * MINUTE)[
+        "BTCUSDT"
+    ]
+
+    assert timeframe == Timeframe.M1
+    assert [bar.open for bar in bars] == [1001, 1002]
+    # From within a candle on: it closes after that.
+    within = T0 + 90 * timedelta(seconds=1)
+    (_, bars) = feed.closed_bars(["BTCUSDT"], after=within, until=T0 + 2 * MINUTE)["BTCUSDT"]
+    assert [bar.open for bar in bars] == [1001]
+    assert feed.closed_bars(["BTCUSDT"], after=T0 + 5 * MINUTE, until=T0 + 9 * MINUTE) == {}
+
+
+def test_settled_funding_is_by_time_and_symbol_and_not_told_twice():
+    for minutes, symbol in ((2, "ETHUSDT"), (2, "BTCUSDT"), (1, "BTCUSDT"), (3, "BTCUSDT")):
+        FundingRate.objects.create(
+            source="walk", symbol=symbol, at=T0 + minutes * MINUTE, rate=Decimal("0.0001")
+        )
+    feed = _feed(source="walk")
+
+    found = feed.settled_funding(["BTCUSDT", "ETHUSDT"], after=T0 + MINUTE, until=T0 + 2 * MINUTE)
+
+    assert [(rate.symbol, rate.at) for rate in found] == [
+        ("BTCUSDT", T0 + 2 * MINUTE),
+        ("ETHUSDT", T0 + 2 * MINUTE),
+    ]
