@@ -8,7 +8,7 @@ from tests.trading.builders import T0, D, buy, funded, make_rules, play, quote, 
 from trading.domain.denials import Denial
 from trading.domain.engine import step
 from trading.domain.events import OrderAsked
-from trading.domain.intents import OrderIntent, Side, Wish, WishAction
+from trading.domain.intents import OrderIntent, OrderKind, Side, TimeInForce, Wish, WishAction
 from trading.domain.sizing import size_instruction
 
 RULES = make_rules(default_leverage=2)
@@ -125,3 +125,99 @@ def test_less_than_a_step_is_refused_not_rounded_up():
 def test_exits_are_put_on_the_tick():
     order = sized(wish(quantity=D(1), stop_loss=D("90.006"), take_profit=D("110.004")))
     assert (order.exits.stop_loss, order.exits.take_profit) == (D("90.01"), D("110.00"))
+
+
+LIMIT, STOP = OrderKind.LIMIT, OrderKind.STOP_MARKET
+TARGET, TRAIL = OrderKind.TAKE_PROFIT_MARKET, OrderKind.TRAILING_STOP
+RESTING = make_rules(resting_orders=True, default_leverage=2, slippage_bps=D(100))
+
+
+def test_a_resting_open_is_counted_at_the_price_that_it_waits_for():
+    # 1000 / 80 = 12.5
+    order = sized(wish(notional=D(1000), kind=LIMIT, limit_price=D("80.009")), rules=RESTING)
+    assert (order.kind, order.quantity, order.limit_price) == (LIMIT, D("12.5"), D("80.009"))
+    # A stop at 110 is bought at 111.10 with 1 % of slippage: 1000 / 111.1 = 9.0009.
+    stop = sized(wish(notional=D(1000), kind=STOP, trigger_price=D(110)), rules=RESTING)
+    assert (stop.kind, stop.quantity, stop.trigger_price) == (STOP, D("9.000"), D(110))
+    # A trailing stop without an activation price follows from now on: 1000 / 101.
+    trail = sized(wish(notional=D(1000), kind=TRAIL, callback_rate=D(1)), rules=RESTING)
+    assert (trail.quantity, trail.callback_rate) == (D("9.900"), D(1))
+
+
+def test_a_limit_that_takes_at_once_is_counted_as_a_taker():
+    # The ask is 100.50, 101.51 with slippage and tick; never worse than the limit.
+    market = quote("100", spread="1")
+    order = sized(
+        wish(notional=D(1000), kind=LIMIT, limit_price=D(110)), rules=RESTING, market=market
+    )
+    assert order.quantity == D("9.851")
+    near = sized(
+        wish(notional=D(1000), kind=LIMIT, limit_price=D("100.50")), rules=RESTING, market=market
+    )
+    assert near.quantity == D("9.950")
+
+
+@pytest.mark.parametrize("leverage", [1, 3, 20])
+@pytest.mark.parametrize("price", ["70", "99.995", "100.2", "130"])
+@pytest.mark.parametrize("action", ["OPEN_LONG", "OPEN_SHORT"])
+def test_the_whole_free_margin_fits_a_limit_order_too(action: str, price: str, leverage: int):
+    rules = make_rules(resting_orders=True, slippage_bps=D(10), margin_buffer=D("1.2"))
+    state = funded(rules)
+    market = quote("100", spread="0.3")
+    uttered = wish(
+        action, margin_fraction=D(1), leverage=leverage, kind=LIMIT, limit_price=D(price)
+    )
+    order = sized(uttered, state=state, market=market, rules=rules)
+    asked = step(state, OrderAsked(T0, "o1", order, market), rules)
+    assert asked.denials == (), str(asked.denials)
+
+
+def test_a_close_with_a_trigger_takes_whatever_is_held_then():
+    state, _ = play(funded(RESTING), RESTING, (buy("4"), quote("100")))
+    stop = sized(wish("CLOSE", kind=STOP, trigger_price=D(90)), state=state, rules=RESTING)
+    assert (stop.side, stop.reduce_only, stop.close_position) == (Side.SELL, True, True)
+    limit = sized(
+        wish("CLOSE", kind=LIMIT, limit_price=D(120), time_in_force=TimeInForce.POST_ONLY),
+        state=state,
+        rules=RESTING,
+    )
+    assert (limit.quantity, limit.close_position, limit.time_in_force) == (
+        D(4),
+        False,
+        TimeInForce.POST_ONLY,
+    )
+    # 240 at a target of 120 is 2, less 1 % of slippage: 240 / 118.80.
+    part = sized(
+        wish("REDUCE", notional=D(240), kind=TARGET, trigger_price=D(120)),
+        state=state,
+        rules=RESTING,
+    )
+    assert (part.quantity, part.reduce_only, part.close_position) == (D("2.020"), True, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"limit_price": D(90)}, "INVALID_ORDER field=limit_price found=90 wanted=none for MARKET"),
+        ({"callback_rate": D(1)}, "INVALID_ORDER field=callback_rate found=1"),
+        ({"time_in_force": TimeInForce.IOC}, "INVALID_ORDER field=time_in_force found=IOC"),
+        ({"stop_loss": D("NaN")}, "EXITS_OUT_OF_RANGE exit=stop_loss level=NaN"),
+        (
+            {"exit_callback_rate": D(1), "exit_activation_price": D("-Infinity")},
+            "EXITS_OUT_OF_RANGE exit=activation_price level=-Infinity",
+        ),
+    ],
+)
+def test_a_market_order_waits_for_nothing(fields: dict, words: str):
+    assert refused(wish(quantity=D(1), **fields)).startswith(words)
+
+
+@pytest.mark.parametrize("level", ["NaN", "sNaN", "-1", "0", "Infinity", "1E+40", "10001"])
+@pytest.mark.parametrize("size", ["quantity", "notional", "margin_fraction"])
+def test_a_price_that_is_none_is_left_to_the_rules(level: str, size: str):
+    order = sized(
+        wish(**{size: D("0.5") if size != "notional" else D(50)}, kind=LIMIT, limit_price=D(level)),
+        rules=RESTING,
+    )
+    asked = step(funded(RESTING), OrderAsked(T0, "o1", order, quote("100")), RESTING)
+    assert str(asked.denials[0]).startswith("INVALID_ORDER field=limit_price")

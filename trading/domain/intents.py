@@ -76,7 +76,8 @@ class Wish:
 
     Exactly one of ``quantity`` (base units), ``notional`` (settlement currency) and ``margin_fraction`` (of the free margin, above 0
     up to 1) for an open; ``quantity`` or ``notional`` for a reduce; none for a close. ``leverage`` None takes the open position's,
-    else the book's default.
+    else the book's default. ``kind`` and the prices after it are those of the order (see :class:`OrderIntent`), ``exit_*`` those of
+    the position's trailing exit.
     """
 
     action: WishAction
@@ -88,6 +89,14 @@ class Wish:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     invalidation: str = ""
+    kind: OrderKind = OrderKind.MARKET
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    callback_rate: Decimal | None = None
+    activation_price: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+    exit_callback_rate: Decimal | None = None
+    exit_activation_price: Decimal | None = None
 
     @property
     def opens(self) -> bool:
@@ -95,7 +104,13 @@ class Wish:
 
     @property
     def exits(self) -> Exits:
-        return Exits(self.stop_loss, self.take_profit, self.invalidation)
+        return Exits(
+            self.stop_loss,
+            self.take_profit,
+            self.invalidation,
+            self.exit_callback_rate,
+            self.exit_activation_price,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Decimal
 
 from marketdata.domain.facts import Quote
 from marketdata.domain.instruments import InstrumentSpec
 from trading.domain.denials import Denial, DenialCode
-from trading.domain.exits import on_tick
-from trading.domain.intents import OrderIntent, Side, Wish, WishAction
+from trading.domain.exits import FARTHEST_EXIT, not_a_number, on_tick
+from trading.domain.intents import OrderIntent, OrderKind, Side, Wish, WishAction
 from trading.domain.margin import account_figures, notional
 from trading.domain.money import BPS, ZERO, exact, figure
-from trading.domain.pricing import taker_price
+from trading.domain.pricing import slipped, taker_price
+from trading.domain.resting.arrival import passive_price, takes_at
 from trading.domain.rules import HUNDRED, BookRules, MarginModel
 from trading.domain.state import AccountState, PositionState
 
@@ -27,13 +28,15 @@ def size_instruction(
     """Return the order that the wish means at ``quote``, its quantity on the step at or below what was asked.
 
     ``state`` needs the marks of its open positions. Opening against an opposite position gives an order of the full size: it nets,
-    and what is left opens.
+    and what is left opens. An order that would rest is counted at the price that it waits for.
     """
     spec = rules.find_spec(wish.symbol)
     if spec is None:
         return unknown_symbol(wish.symbol, rules)
     if wish.action is WishAction.SET_EXITS:
         raise ValueError("SET_EXITS is no order: use ExitsSet")
+    if stray := _stray(wish):
+        return stray
     if wish.opens:
         return _open(state.with_marks({wish.symbol: quote.mark}), wish, quote, rules, spec)
     held = state.positions.get(wish.symbol)
@@ -48,27 +51,83 @@ def unknown_symbol(symbol: str, rules: BookRules) -> Denial:
     )
 
 
+def _stray(wish: Wish) -> Denial | None:
+    """Return the refusal of a market order with a price to wait for, and of exits that are no numbers."""
+    if wish.kind is OrderKind.MARKET:
+        for name in (
+            "limit_price",
+            "trigger_price",
+            "callback_rate",
+            "activation_price",
+            "time_in_force",
+        ):
+            value: Decimal | str | None = getattr(wish, name)
+            if value is not None:
+                figures = {"field": name, "found": str(value)[:40], "wanted": "none for MARKET"}
+                return Denial(DenialCode.INVALID_ORDER, figures)
+    return not_a_number(wish.exits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """At which price and mark an order is counted."""
+
+    price: Decimal
+    mark: Decimal
+
+
+def _counted(
+    wish: Wish, side: Side, quote: Quote, rules: BookRules, spec: InstrumentSpec
+) -> _Counted:
+    """Return what an order is counted at: a taker's price now, its limit, or its trigger with slippage.
+
+    A limit that takes at once is counted at the taker's price, as it is checked. Prices that the rules will refuse are not reckoned
+    with.
+    """
+    at_once = _Counted(taker_price(quote, side, rules=rules, spec=spec), quote.mark)
+    level = wish.limit_price or wish.trigger_price or wish.activation_price
+    if wish.kind is OrderKind.MARKET or level is None or not level.is_finite():
+        return at_once
+    if not ZERO < level <= quote.mark * FARTHEST_EXIT:
+        return at_once
+    if wish.kind is not OrderKind.LIMIT:
+        price = slipped(max(spec.round_price(level), spec.tick), side, rules=rules, spec=spec)
+        return _Counted(price, price)
+    limit = passive_price(level, side, spec)
+    order = OrderIntent(
+        symbol=spec.symbol,
+        side=side,
+        quantity=ZERO,
+        leverage=1,
+        kind=OrderKind.LIMIT,
+        limit_price=limit,
+    )
+    taken = takes_at(order, quote, rules=rules, spec=spec)
+    return _Counted(limit, limit) if taken is None else _Counted(taken, quote.mark)
+
+
 def _open(
     state: AccountState, wish: Wish, quote: Quote, rules: BookRules, spec: InstrumentSpec
 ) -> OrderIntent | Denial:
     side = Side.BUY if wish.action is WishAction.OPEN_LONG else Side.SELL
     leverage = _leverage(state, wish, side, rules)
-    price = taker_price(quote, side, rules=rules, spec=spec)
-    asked = _asked_quantity(wish, price) or _quantity_of_fraction(
-        state, wish, quote, side=side, price=price, leverage=max(leverage, 1), rules=rules
+    counted = _counted(wish, side, quote, rules, spec)
+    asked = _asked_quantity(wish, counted.price) or _quantity_of_fraction(
+        state, wish, counted, side=side, leverage=max(leverage, 1), rules=rules
     )
     if isinstance(asked, Denial):
         return asked
     quantity = _stepped(asked, spec)
     if isinstance(quantity, Denial):
         return quantity
-    return OrderIntent(
+    intent = OrderIntent(
         symbol=wish.symbol,
         side=side,
         quantity=quantity,
         leverage=leverage,
         exits=on_tick(wish.exits, spec),
     )
+    return _as_wished(intent, wish)
 
 
 def _shrink(
@@ -77,14 +136,29 @@ def _shrink(
     side = Side.closing(held.quantity)
     quantity: Decimal | Denial = abs(held.quantity)
     if wish.action is WishAction.REDUCE:
-        asked = _asked_quantity(wish, taker_price(quote, side, rules=rules, spec=spec))
+        asked = _asked_quantity(wish, _counted(wish, side, quote, rules, spec).price)
         if asked is None or wish.margin_fraction is not None:
             return _no_size(wish, "quantity or notional")
         quantity = asked if isinstance(asked, Denial) else _stepped(asked, spec)
     if isinstance(quantity, Denial):
         return quantity
-    return OrderIntent(
+    intent = OrderIntent(
         symbol=wish.symbol, side=side, quantity=quantity, leverage=held.leverage, reduce_only=True
+    )
+    takes_all = wish.action is WishAction.CLOSE and wish.trigger_price is not None
+    return replace(_as_wished(intent, wish), close_position=takes_all)
+
+
+def _as_wished(intent: OrderIntent, wish: Wish) -> OrderIntent:
+    """Return the order with the kind and prices of the wish, which the rules look at later."""
+    return replace(
+        intent,
+        kind=wish.kind,
+        limit_price=wish.limit_price,
+        trigger_price=wish.trigger_price,
+        callback_rate=wish.callback_rate,
+        activation_price=wish.activation_price,
+        time_in_force=wish.time_in_force,
     )
 
 
@@ -131,10 +205,9 @@ def _no_size(wish: Wish, wanted: str) -> Denial:
 def _quantity_of_fraction(
     state: AccountState,
     wish: Wish,
-    quote: Quote,
+    counted: _Counted,
     *,
     side: Side,
-    price: Decimal,
     leverage: int,
     rules: BookRules,
 ) -> Decimal | Denial:
@@ -149,13 +222,14 @@ def _quantity_of_fraction(
     free = account_figures(state, rules).free_margin
     if free <= 0:
         return Denial(DenialCode.INSUFFICIENT_MARGIN, {"free": figure(free), "needed": "above 0"})
-    margin = quote.mark / leverage
+    price, mark = counted.price, counted.mark
+    margin = mark / leverage
     if rules.acts_between_rounds and rules.margin_model is MarginModel.CFD:
         # The leverage that was asked bounds the fraction; the book's own requirement may ask for more.
-        required = max(quote.mark, price) * rules.margin_requirement_pct / HUNDRED
+        required = max(mark, price) * rules.margin_requirement_pct / HUNDRED
         margin = max(margin, required)
     margin *= rules.margin_buffer
-    crossing = max(ZERO, (price - quote.mark) * side.sign)
+    crossing = max(ZERO, (price - mark) * side.sign)
     unit_cost = margin + crossing + price * rules.fee_bps_taker / BPS
     return min(free * fraction / unit_cost, LARGEST_SIZE)
 

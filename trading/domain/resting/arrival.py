@@ -14,6 +14,12 @@ from trading.domain.pricing import taker_price
 from trading.domain.rules import BookRules
 
 
+def passive_price(limit: Decimal, side: Side, spec: InstrumentSpec) -> Decimal:
+    """Return a limit on the tick away from aggression: down for a purchase, up for a sale; at least one tick."""
+    put = spec.price_against_seller if side is Side.BUY else spec.price_against_buyer
+    return max(put(limit), spec.tick)
+
+
 def takes_at(
     intent: OrderIntent, quote: Quote, *, rules: BookRules, spec: InstrumentSpec
 ) -> Decimal | None:

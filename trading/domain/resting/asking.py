@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,7 +11,7 @@ from trading.domain.denials import Denial, DenialCode
 from trading.domain.exits import FARTHEST_EXIT, on_tick, rate_in_range, wrong_side
 from trading.domain.intents import OrderIntent, OrderKind, Side, TimeInForce
 from trading.domain.money import ZERO, exact, figure
-from trading.domain.resting.arrival import takes_at
+from trading.domain.resting.arrival import passive_price, takes_at
 from trading.domain.risk import OrderCheck, check_order
 from trading.domain.risk.sizes import size_rules
 from trading.domain.rules import BookRules
@@ -144,23 +143,21 @@ def _invalid(
 
 def _fitted(intent: OrderIntent, spec: InstrumentSpec, held: Decimal) -> OrderIntent:
     """Return the order with its limit on the tick away from aggression, triggers on the nearest, its quantity down on the step."""
-    passive = spec.price_against_seller if intent.side is Side.BUY else spec.price_against_buyer
+    limit = intent.limit_price
     quantity = abs(held) if intent.close_position else spec.floor_quantity(intent.quantity)
     return replace(
         intent,
         quantity=quantity,
         reduce_only=intent.reduce_only or intent.close_position,
-        limit_price=_at_least_a_tick(intent.limit_price, passive, spec),
-        trigger_price=_at_least_a_tick(intent.trigger_price, spec.round_price, spec),
-        activation_price=_at_least_a_tick(intent.activation_price, spec.round_price, spec),
+        limit_price=None if limit is None else passive_price(limit, intent.side, spec),
+        trigger_price=_nearest(intent.trigger_price, spec),
+        activation_price=_nearest(intent.activation_price, spec),
         exits=on_tick(intent.exits, spec),
     )
 
 
-def _at_least_a_tick(
-    price: Decimal | None, put: Callable[[Decimal], Decimal], spec: InstrumentSpec
-) -> Decimal | None:
-    return None if price is None else max(put(price), spec.tick)
+def _nearest(price: Decimal | None, spec: InstrumentSpec) -> Decimal | None:
+    return None if price is None else max(spec.round_price(price), spec.tick)
 
 
 def _refused(denial: Denial) -> OrderCheck:
