@@ -23,14 +23,18 @@ CALLBACK_RANGE = (Decimal("0.1"), Decimal(20))
 def rate_in_range(rate: Decimal | None) -> bool:
     """Return whether a callback rate is one that the venue takes; None asks for no trailing."""
     least, most = CALLBACK_RANGE
-    return rate is None or (rate.is_finite() and least <= rate <= most)
+    if rate is None:
+        return True
+    # A longer number is no rate that anybody means, and no column holds any length.
+    is_short = len(rate.as_tuple().digits) <= 12
+    return rate.is_finite() and is_short and least <= rate <= most
 
 
 def not_a_number(exits: Exits) -> Denial | None:
-    """Return a denial when a price of an exit is none, before anything is reckoned with it."""
+    """Return a denial when a price of an exit is none, or beyond all measure, before anything is reckoned with it."""
     for name in ("stop_loss", "take_profit", "activation_price"):
         level: Decimal | None = getattr(exits, name)
-        if level is not None and not level.is_finite():
+        if level is not None and not (level.is_finite() and abs(level.adjusted()) < 60):
             figures = {"exit": name, "level": str(level)[:40], "max": "a number"}
             return Denial(DenialCode.EXITS_OUT_OF_RANGE, figures)
     return None

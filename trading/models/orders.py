@@ -8,6 +8,9 @@ from typing import ClassVar
 from django.db import models
 
 from marketdata.fields import ExactDecimalField
+from trading.domain.intents import Exits, OrderIntent, Side
+from trading.domain.intents import OrderKind as Kind
+from trading.domain.intents import TimeInForce as Waits
 from trading.fields import MoneyField
 from trading.models.accounts import Account
 from trading.models.books import Book
@@ -66,6 +69,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
                 OrderStatus.PARTIAL,
             ]
         )
+
+    def resting(self) -> OrderQuerySet:
+        """Return the orders that wait in the market or for their trigger."""
+        waiting = [OrderStatus.OPEN, OrderStatus.PARTIAL]
+        return self.filter(status__in=waiting).exclude(kind=OrderKind.MARKET)
 
     def in_order_of_acceptance(self) -> OrderQuerySet:
         """Sort as the account accepted them, without asking ids, which are random."""
@@ -172,6 +180,30 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.client_order_id
+
+    def intent(self) -> OrderIntent:
+        """Return what the order wants, as the engine and the venues take it."""
+        return OrderIntent(
+            symbol=self.symbol,
+            side=Side(self.side),
+            quantity=self.quantity,
+            leverage=self.leverage,
+            reduce_only=self.reduce_only,
+            kind=Kind(self.kind),
+            exits=Exits(
+                self.stop_loss,
+                self.take_profit,
+                self.invalidation,
+                self.exit_callback_rate,
+                self.exit_activation_price,
+            ),
+            limit_price=self.limit_price,
+            trigger_price=self.trigger_price,
+            callback_rate=self.callback_rate,
+            activation_price=self.activation_price,
+            time_in_force=Waits(self.time_in_force) if self.time_in_force else None,
+            close_position=self.close_position,
+        )
 
 
 class Fill(models.Model):

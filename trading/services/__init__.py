@@ -5,6 +5,7 @@ from __future__ import annotations
 from trading.services.acts import BookStateError, change_state
 from trading.services.advancing import Happening, advance_book
 from trading.services.books import open_book
+from trading.services.cancelling import cancel_orders, cancel_stranded
 from trading.services.closing import CloseResult, close_all, halt_book
 from trading.services.equity import record_equity
 from trading.services.exits import set_exits
@@ -20,6 +21,8 @@ __all__ = [
     "advance_book",
     "append_tape",
     "apply_report",
+    "cancel_orders",
+    "cancel_stranded",
     "change_state",
     "close_all",
     "end_order",

@@ -10,7 +10,7 @@ from decimal import Decimal
 from django.db.models import OuterRef, Subquery
 
 from marketdata.domain.canonical import parse_time
-from trading.domain.intents import Exits, OrderIntent, OrderKind, Side, TimeInForce
+from trading.domain.intents import Exits
 from trading.domain.state import AccountState, OrderState, PositionState
 from trading.models import Account, Book, Fill, Order, Position, Standing
 from trading.selectors.tape import marks_at
@@ -125,31 +125,10 @@ def position_state(row: Position) -> PositionState:
 
 def order_state(row: Order) -> OrderState:
     """Return a stored order that has not ended as the engine's value."""
-    intent = OrderIntent(
-        symbol=row.symbol,
-        side=Side(row.side),
-        quantity=row.quantity,
-        leverage=row.leverage,
-        reduce_only=row.reduce_only,
-        kind=OrderKind(row.kind),
-        exits=Exits(
-            row.stop_loss,
-            row.take_profit,
-            row.invalidation,
-            row.exit_callback_rate,
-            row.exit_activation_price,
-        ),
-        limit_price=row.limit_price,
-        trigger_price=row.trigger_price,
-        callback_rate=row.callback_rate,
-        activation_price=row.activation_price,
-        time_in_force=TimeInForce(row.time_in_force) if row.time_in_force else None,
-        close_position=row.close_position,
-    )
     assert row.expected_price is not None, f"accepted order {row} has no expected price"
     return OrderState(
         client_order_id=row.client_order_id,
-        intent=intent,
+        intent=row.intent(),
         reserved=row.reserved,
         expected_price=row.expected_price,
         filled=row.filled_quantity,

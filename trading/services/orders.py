@@ -206,6 +206,9 @@ def _store(
     asked = OrderAsked(slip.market_at, slip.client_order_id, intent, quote, made)
     outcome = step(state, asked, rules)
     denial = outcome.denials[0] if outcome.denials else None
+    if not denial:
+        # On tick and step, as it was checked.
+        intent = outcome.state.orders[slip.client_order_id].intent
     order = _row(
         account, intent, slip, denial=denial, checks=outcome.checks, change=outcome.orders[0]
     )
@@ -235,6 +238,8 @@ def _deny(
         quantity=Decimal(0),
         leverage=wish.leverage or (held.leverage if held else rules.default_leverage),
         reduce_only=not wish.opens,
+        kind=wish.kind,
+        time_in_force=wish.time_in_force,
         exits=Exits(invalidation=wish.invalidation),
     )
     check = RuleCheck(denial.code, "", None, passed=False)

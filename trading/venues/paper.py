@@ -1,4 +1,4 @@
-"""The paper venue: fills market orders whole, at the quote, as a taker."""
+"""The paper venue: fills what takes at once whole, at the quote, as a taker; everything else waits to be met by the market."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from django.db import connection
 
 from marketdata.domain.facts import Quote
 from trading.domain.events import VenueReport
-from trading.domain.fees import execution_fee
-from trading.domain.intents import OrderKind, Side
-from trading.domain.pricing import taker_price
+from trading.domain.resting.arrival import arrival_report
 from trading.domain.rules import BookRules
 from trading.models import Order
 
@@ -17,21 +15,9 @@ class PaperVenue:
     """Executes by arithmetic alone; the trade id follows from the order id, so a repeated order books nothing twice."""
 
     def send(self, order: Order, quote: Quote, rules: BookRules) -> VenueReport:
-        """Return the full execution of a market order at ``quote``; raise RuntimeError inside a transaction."""
+        """Return the full execution at ``quote``, or that the order waits or never will; raise RuntimeError inside a transaction."""
         refuse_open_transaction(order.client_order_id)
-        if order.kind != OrderKind.MARKET:
-            raise NotImplementedError("resting orders are matched from the account issue on")
-        spec = rules.spec(order.symbol)
-        price = taker_price(quote, Side(order.side), rules=rules, spec=spec)
-        return VenueReport(
-            at=quote.at,
-            client_order_id=order.client_order_id,
-            trade_id=f"{order.client_order_id}:1",
-            quantity=order.quantity,
-            price=price,
-            fee=execution_fee(order.quantity, price, rules=rules),
-            reference_price=quote.mark,
-        )
+        return arrival_report(order.client_order_id, order.intent(), quote, rules)
 
 
 def refuse_open_transaction(subject: str) -> None:

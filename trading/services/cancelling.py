@@ -1,0 +1,79 @@
+"""Ending orders that wait: at their owner's wish, or because the book no longer lets them wait."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+
+from trading.domain.denials import Denial, DenialCode
+from trading.domain.engine import step
+from trading.domain.events import EndStatus, OrderEnded
+from trading.domain.sizing import unknown_symbol
+from trading.models import Account, Book, Order
+from trading.models.books import BookState, Venue
+from trading.services.accounts import load_state, save_order
+from trading.services.locks import lock_account, share_book
+from trading.services.reports import may_wait
+
+
+@transaction.atomic
+def cancel_orders(
+    account_id: uuid.UUID, symbol: str, *, market_at: datetime, now: datetime
+) -> Denial | None:
+    """End the account's resting orders in ``symbol``, in all symbols when it is empty; return why not, None when done.
+
+    Having none is no fault. Exits belong to positions and stay.
+    """
+    book = share_book(Account.objects.values_list("book_id", flat=True).get(pk=account_id))
+    account = lock_account(account_id)
+    account.book = book
+    if book.state in {BookState.HALTED, BookState.ENDED}:
+        return Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state})
+    if symbol and book.frozen_rules().find_spec(symbol) is None:
+        return unknown_symbol(symbol, book.frozen_rules())
+    resting = Order.objects.resting().filter(account=account)
+    _cancel(account, resting.filter(symbol=symbol) if symbol else resting, market_at, now)
+    return None
+
+
+@transaction.atomic
+def cancel_stranded(book_id: uuid.UUID, *, market_at: datetime, now: datetime) -> list[str]:
+    """End the orders that may no longer wait in the book's state, all accounts by ordinal; return their client order ids.
+
+    In a paused or reducing book those that may grow exposure, in one that is halted or has ended all; of a running one none. For
+    the paper venue alone. An order that is still on its way is ended by its own report, which waits for the account's lock.
+    """
+    book = Book.objects.get(pk=book_id)
+    if book.state == BookState.RUNNING or book.venue != Venue.PAPER:
+        return []
+    waiting = Order.objects.unfinished().filter(account__book=book)
+    ids = waiting.order_by().values_list("account_id", flat=True).distinct()
+    gone: list[str] = []
+    for account_id in (
+        Account.objects.filter(pk__in=list(ids)).order_by("ordinal").values_list("pk")
+    ):
+        account = lock_account(account_id[0])
+        account.book = book
+        resting = Order.objects.resting().filter(account=account)
+        stranded = [row for row in resting.in_order_of_acceptance() if not may_wait(book, row)]
+        gone += _cancel(account, stranded, market_at, now)
+    return gone
+
+
+def _cancel(
+    account: Account, orders: Iterable[Order], market_at: datetime, now: datetime
+) -> list[str]:
+    """End the orders of a locked account through the engine and return their ids."""
+    rules = account.book.frozen_rules()
+    state = load_state(account, {}, is_numbered=False)
+    ids = []
+    for order in orders:
+        ended = OrderEnded(market_at, order.client_order_id, EndStatus.CANCELLED)
+        outcome = step(state, ended, rules)
+        state = outcome.state
+        save_order(order, outcome, now=now)
+        ids.append(order.client_order_id)
+    return ids
