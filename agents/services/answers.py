@@ -70,12 +70,16 @@ def record_decision(
     *,
     symbols: Collection[str],
     now: datetime,
+    resting_orders: bool = False,
 ) -> Decision:
-    """Read the stored answer and store the decision; a known turn_key returns the one already there."""
+    """Read the stored answer and store the decision; a known turn_key returns the one already there.
+
+    ``resting_orders`` is the season's (see :func:`parse_decision`).
+    """
     if found := decision_of(turn_key):
         return found
     text = Blob.objects.text(completion.text_id) if completion.text_id else ""
-    parsed = _parse(completion, text, symbols)
+    parsed = _parse(completion, text, symbols, resting_orders=resting_orders)
     source = DecisionSource.BASELINE if agent.provider.is_baseline else DecisionSource.MODEL
     try:
         with transaction.atomic():
@@ -96,13 +100,15 @@ def record_decision(
         return Decision.objects.get(turn_key=turn_key)
 
 
-def _parse(completion: Completion, text: str, symbols: Collection[str]) -> ParsedDecision:
+def _parse(
+    completion: Completion, text: str, symbols: Collection[str], *, resting_orders: bool
+) -> ParsedDecision:
     status = CompletionStatus(completion.status)
     if status in _OF_COMPLETION:
         error = completion.error or CompletionStatus(status).label
         return ParsedDecision(ParseStatus.INVALID, error=error)
     truncated = status is CompletionStatus.TRUNCATED
-    return parse_decision(text, symbols=symbols, truncated=truncated)
+    return parse_decision(text, symbols=symbols, truncated=truncated, resting_orders=resting_orders)
 
 
 def _decision_status(completion: Completion, parsed: ParsedDecision) -> DecisionStatus:

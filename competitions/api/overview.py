@@ -165,4 +165,4 @@ def _mark_out(price: Price) -> MarkOut:
 @router.get("/schemas/decision", operation_id="get_decision_schema", openapi_extra=OPTIONAL_KEY)
 def schema_of_decision(request: HttpRequest) -> dict[str, Any]:
     """Return the JSON Schema of a decision, as models are asked for it."""
-    return decision_schema()
+    return decision_schema(resting_orders=True)

@@ -43,7 +43,7 @@ def request_of(
         system=messages.system,
         user=messages.user,
         parameters=parameters,
-        schema=decision_schema(),
+        schema=decision_schema(resting_orders=context.rules.resting_orders),
         timeout_seconds=seconds,
         context=context if agent.provider.is_baseline else None,
     )

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.domain.decisions import (
+    ORDER_FIELDS,
+    TRAILING_FIELDS,
     Action,
     Instruction,
     ParseStatus,
@@ -18,6 +20,7 @@ from agents.domain.decisions import (
 )
 from agents.domain.parsing import parse_decision
 from marketdata.domain.canonical import canonical_json
+from trading.domain.intents import OrderKind, TimeInForce
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 OPEN = {
@@ -315,6 +318,113 @@ def test_a_decision_text_is_read_as_it_was_meant():
     assert (read.status, read.instructions) == (ParseStatus.VALID, wishes)
 
 
+LIMIT = {
+    "action": "open_long",
+    "symbol": "BTCUSDT",
+    "notional": "100",
+    "order_type": "limit",
+    "limit_price": "58000.5",
+    "time_in_force": "post_only",
+    "trailing_stop_pct": 1.5,
+    "trailing_activation": "62000",
+}
+
+
+def parse_one(entry: dict, *, resting_orders: bool = True):
+    return parse(json.dumps({"instructions": [entry]}), resting_orders=resting_orders)
+
+
+def test_an_order_that_rests_is_read_exactly_and_survives_a_round_trip():
+    (wish,) = parse_one(LIMIT).instructions
+
+    assert wish == Instruction(
+        action=Action.OPEN_LONG,
+        symbol="BTCUSDT",
+        notional=Decimal(100),
+        order_type=OrderKind.LIMIT,
+        limit_price=Decimal("58000.5"),
+        time_in_force=TimeInForce.POST_ONLY,
+        trailing_stop_pct=Decimal("1.5"),
+        trailing_activation=Decimal(62000),
+    )
+    fields = json.loads(canonical_json(instruction_json(wish)))
+    assert fields["order_type"] == "limit"
+    assert fields["time_in_force"] == "post_only"
+    assert instruction_from_json(fields) == wish
+    assert parse(decision_text("", [wish]), resting_orders=True).instructions == (wish,)
+
+
+def test_a_market_order_is_written_as_before_there_were_others():
+    plain = {"action": "open_long", "symbol": "BTCUSDT", "notional": "100"}
+    (wish,) = parse_one({**plain, "order_type": "market", "limit_price": None}).instructions
+    assert instruction_json(wish) == plain
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {**LIMIT, "order_type": "stop_market", "limit_price": None, "trigger_price": 1}
+        | {"time_in_force": None},
+        {"action": "close", "symbol": "X", "order_type": "take_profit_market", "trigger_price": 1},
+        {"action": "reduce", "symbol": "X", "order_type": "trailing_stop", "callback_rate": 5}
+        | {"quantity": 1, "activation_price": 9},
+        {"action": "set_exits", "symbol": "X", "trailing_stop_pct": 2},
+        {"action": "cancel_orders", "symbol": "X"},
+        {"action": "cancel_orders"},
+        {"action": "hold", "order_type": None, "trailing_stop_pct": None},
+    ],
+)
+def test_sound_orders_that_rest(entry: dict):
+    assert parse_one(entry).error == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"order_type": "LIMIT"}, "instructions[0].order_type: found 'LIMIT', one of market, "),
+        ({"order_type": 7}, "order_type: found 7, one of market, limit, stop_market"),
+        ({"order_type": ["limit"]}, "order_type: found a list of 1, one of"),
+        ({"limit_price": None}, "limit_price: found null, a number above 0 for limit"),
+        ({"limit_price": 0}, "limit_price: found 0, a price above 0"),
+        ({"limit_price": True}, "limit_price: found true, a decimal number"),
+        ({"limit_price": "NaN"}, "limit_price: found 'NaN', a finite decimal number"),
+        ({"limit_price": "9" * 40}, "a number of at most 30 digits"),
+        ({"limit_price": "1e13"}, "an exponent within +-12"),
+        ({"trigger_price": 5}, "trigger_price: found 5, none for limit"),
+        ({"order_type": "stop_market"}, "time_in_force: found 'post_only', none for stop_market"),
+        ({"time_in_force": "fok"}, "time_in_force: found 'fok', one of gtc, ioc, post_only"),
+        ({"trailing_stop_pct": None}, "found trailing_activation alone, trailing_stop_pct is"),
+        ({"trailing_stop_pct": "-1"}, "trailing_stop_pct: found -1, a price above 0"),
+        ({"action": "hold", "notional": None}, "order_type: found 'limit', none for hold"),
+        (
+            {"action": "cancel_orders", "notional": None, "order_type": None, "limit_price": None}
+            | {"time_in_force": None},
+            "trailing_stop_pct: found 1.5, none for cancel_orders",
+        ),
+        ({"action": "close", "notional": None}, "trailing_stop_pct: found 1.5, none for close"),
+        ({"callback": 1}, "found the unknown key 'callback', known are action, symbol"),
+    ],
+)
+def test_an_order_that_rests_is_never_guessed(changes: dict, error: str):
+    read = parse_one({**LIMIT, **changes})
+    assert read.status is ParseStatus.INVALID
+    assert error in read.error
+    assert read.instructions == ()
+
+
+@pytest.mark.parametrize("name", ["order_type", "limit_price", "trailing_stop_pct"])
+def test_where_no_order_rests_the_words_are_unknown(name: str):
+    entry = {"action": "open_long", "symbol": "BTCUSDT", "notional": 1, name: None}
+    read = parse_one(entry, resting_orders=False)
+    assert f"found the unknown key '{name}', known are action, symbol" in read.error
+    assert read.error.endswith("confidence, reasoning")
+
+
+def test_where_no_order_rests_none_is_cancelled():
+    read = parse_one({"action": "cancel_orders"}, resting_orders=False)
+    assert read.error.endswith("close, reduce, hold, set_exits is wanted")
+
+
 @given(st.text(max_size=400))
 def test_junk_never_raises_and_never_trades(text):
     read = parse(text)
@@ -339,6 +449,12 @@ JSON = st.recursive(
 )
 def test_any_value_in_any_field_never_raises(value, name):
     parse(json.dumps({"instructions": [{**OPEN, name: value}]}))
+
+
+@given(JSON, st.sampled_from([*ORDER_FIELDS, *TRAILING_FIELDS]))
+def test_any_value_in_any_field_of_a_resting_order_never_raises(value, name):
+    read = parse_one({**LIMIT, name: value})
+    assert read.status is not ParseStatus.INVALID or read.error
 
 
 @pytest.mark.parametrize(
