@@ -88,11 +88,15 @@ def _order_problem(order: Order, leg: Leg | None, fills: list[Fill]) -> str:
         if order.cause != OrderCause.INSTRUCTION:
             return ""
         return "no instruction is behind it"
-    if denial_text(order)[:300] != leg.denial:
+    # An order that rested may be refused or filled later; its leg tells what it came to at first.
+    rested = leg.verdict == LegVerdict.RESTING
+    if denial_text(order)[:300] != leg.denial and not rested:
         return (
             f"refused as {denial_text(order) or 'nothing'}, its leg says {leg.denial or 'nothing'}"
         )
-    if (leg.verdict == LegVerdict.FILLED) != (order.status == OrderStatus.FILLED):
+    if rested and order.status == OrderStatus.DENIED:
+        return f"it is {order.status}, its leg says {leg.verdict}"
+    if (leg.verdict == LegVerdict.FILLED) != (order.status == OrderStatus.FILLED) and not rested:
         return f"it is {order.status}, its leg says {leg.verdict}"
     filled = sum((fill.quantity for fill in fills), Decimal(0))
     if order.filled_quantity != filled:

@@ -195,6 +195,7 @@ def pause_competition(
     with transaction.atomic():
         locked = _lock(competition, "paused")
         _act(locked, BookState.PAUSED, ActKind.PAUSE, actor=actor, reason=reason, now=now)
+        stranded = _cancel_stranded(locked, now=now)
         locked.status = CompetitionStatus.PAUSED
         locked.pause_after_round = False
         locked.save(update_fields=["status", "pause_after_round"])
@@ -202,7 +203,7 @@ def pause_competition(
         record_events(
             locked, (EventKind.COMPETITION_PAUSED, {"by": actor, "reason": reason}), now=now
         )
-        record_act("paused", locked.slug, actor=actor, now=now, reason=reason)
+        record_act("paused", locked.slug, actor=actor, now=now, reason=reason, **stranded)
     close_settled_rounds(locked, now=now)
     return locked
 
@@ -227,8 +228,9 @@ def stop_competition(
     with transaction.atomic():
         locked = _lock(competition, "stopped")
         _act(locked, BookState.ENDED, ActKind.STOP, actor=actor, reason=reason, now=now)
+        stranded = _cancel_stranded(locked, now=now)
         cancel_unanswered(locked, reason=f"stopped by {actor}", now=now)
-        record_act("stopped", locked.slug, actor=actor, now=now, reason=reason)
+        record_act("stopped", locked.slug, actor=actor, now=now, reason=reason, **stranded)
         _end(locked, CompetitionStatus.STOPPED, reason or f"stopped by {actor}", now=now)
     close_settled_rounds(locked, now=now)
     return seal_season(locked, EventKind.COMPETITION_STOPPED, now=now)
@@ -320,7 +322,8 @@ def finish_competition(competition: Competition, *, reason: str, now: datetime) 
     with transaction.atomic():
         locked = _lock(competition, "finished")
         _act(locked, BookState.ENDED, ActKind.FINISH, actor="system", reason=reason, now=now)
-        record_act("finished", locked.slug, actor="system", now=now, reason=reason)
+        stranded = _cancel_stranded(locked, now=now)
+        record_act("finished", locked.slug, actor="system", now=now, reason=reason, **stranded)
         _end(locked, CompetitionStatus.FINISHED, reason, now=now)
     return seal_season(locked, EventKind.COMPETITION_FINISHED, now=now)
 
@@ -373,6 +376,14 @@ def _act(
         )
     except BookStateError as error:
         raise ControlError(str(error)) from error
+
+
+def _cancel_stranded(competition: Competition, *, now: datetime) -> dict[str, str]:
+    """End the orders that may no longer wait in the book, and return what the audit log says of it: nothing where there were none."""
+    gone = trading.cancel_stranded(
+        competition.opened_book.pk, market_at=competition.market_at or now, now=now
+    )
+    return {"cancelled_orders": ", ".join(gone)} if gone else {}
 
 
 def _end(

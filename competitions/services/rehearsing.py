@@ -27,7 +27,7 @@ from trading.domain.rules import FillRule
 from trading.domain.state import AccountState
 
 # What a replayed leg means where nothing is carried out.
-VERDICTS = {LegVerdict.FILLED: "ACCEPTED", LegVerdict.UNKNOWN: "ACCEPTED"}
+VERDICTS = dict.fromkeys((LegVerdict.FILLED, LegVerdict.RESTING, LegVerdict.UNKNOWN), "ACCEPTED")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,19 +22,20 @@ from trading.domain.events import (
     Act,
     ActTaken,
     CapitalPaid,
+    EndStatus,
     ExitsSet,
     OrderAsked,
+    OrderEnded,
     VenueReport,
 )
-from trading.domain.fees import execution_fee
-from trading.domain.intents import OrderIntent, Wish, WishAction
+from trading.domain.intents import OrderIntent, OrderKind, Wish, WishAction
 from trading.domain.margin import account_figures
 from trading.domain.outcome import OrderStatus, Outcome
-from trading.domain.pricing import taker_price
 from trading.domain.reports import within_position
+from trading.domain.resting.arrival import arrival_report
 from trading.domain.risk.pace import PACE_SPAN
 from trading.domain.sizing import size_instruction, unknown_symbol
-from trading.domain.state import AccountState
+from trading.domain.state import AccountState, OrderState
 
 # An order without a quote is refused before its time matters.
 NO_TIME = datetime.min.replace(tzinfo=UTC)
@@ -101,13 +102,14 @@ class Replay:
         *,
         at: datetime | None,
         outside: Mapping[int, str],
-        name: str = "",
+        turn_key: str = "",
         timings: Mapping[int, LegTiming] | None = None,
     ) -> ReplayedTurn:
         """Carry out one decision; ``at`` is the market time of its orders, None for each quote's own.
 
-        ``outside`` holds, by leg, the refusals that came from an operator's act. ``name`` tells the turn's orders from those of
-        others. ``timings`` say, by leg, where on the tape it took effect; ``marks`` count where the market does not act.
+        ``outside`` holds, by leg, the refusals that came from an operator's act. Orders are named after ``turn_key``, as the real
+        ones are: those that rest are known by it in later turns. ``timings`` say, by leg, where on the tape it took effect; ``marks``
+        count where the market does not act.
         """
         turn = ReplayedTurn()
         self.turn_count += 1
@@ -126,10 +128,31 @@ class Replay:
                 turn.legs.append(LegRecord(index, LegVerdict.HELD, ""))
             elif instruction.action == Action.SET_EXITS:
                 turn.legs.append(self._set_exits(ordinal, index, instruction, quote, at=moment))
+            elif instruction.action == Action.CANCEL_ORDERS:
+                turn.legs.append(self._cancel_orders(ordinal, index, instruction, at=moment))
             else:
-                spot = _Spot(ordinal, index, f"{name}{ordinal}-{index}", moment, timing)
+                name = f"a{turn_key or ordinal}-{index}"
+                spot = _Spot(ordinal, index, name, moment, timing)
                 self._order(turn, spot, instruction, quote)
         return turn
+
+    def _cancel_orders(
+        self, ordinal: int, index: int, instruction: Instruction, *, at: datetime
+    ) -> LegRecord:
+        symbol = instruction.symbol
+        if symbol and self.rules.find_spec(symbol) is None:
+            denial = unknown_symbol(symbol, self.rules)
+            return LegRecord(index, LegVerdict.DENIED, str(denial))
+        self._cancel(
+            ordinal, lambda order: order.intent.rests and symbol in {"", order.symbol}, at=at
+        )
+        return LegRecord(index, LegVerdict.CANCELLED, "")
+
+    def _cancel(self, ordinal: int, chosen: Callable[[OrderState], bool], *, at: datetime) -> None:
+        for order in list(self.states[ordinal].orders.values()):
+            if chosen(order):
+                ended = OrderEnded(at, order.client_order_id, EndStatus.CANCELLED)
+                self.states[ordinal] = step(self.states[ordinal], ended, self.rules).state
 
     def _set_exits(
         self,
@@ -185,11 +208,14 @@ class Replay:
         if asked.denials:
             return LegRecord(spot.index, LegVerdict.DENIED, str(asked.denials[0]))
         self._note_opening(spot, asked)
-        report = self._report(spot.order_id, intent, quote)
+        # As it was fitted: a limit on its tick, what closes a position no larger than it.
+        intent = asked.state.orders[spot.order_id].intent
+        report = arrival_report(spot.order_id, intent, quote, self.rules)
         if self.walk is not None and spot.timing is not None:
             if report.quantity and spot.timing.filled is None:
                 # The market took it away before the venue's word came.
-                return LegRecord(spot.index, LegVerdict.UNKNOWN, "")
+                verdict = verdict_of(OrderStatus.CANCELLED, kind=intent.kind, filled_at_once=False)
+                return LegRecord(spot.index, verdict, "")
             self.walk.catch_up(spot.ordinal, spot.timing.filled or spot.timing.accepted)
         return self._booked(turn, spot, report)
 
@@ -202,6 +228,7 @@ class Replay:
 
     def _booked(self, turn: ReplayedTurn, spot: _Spot, report: VenueReport) -> LegRecord:
         state = self.states[spot.ordinal]
+        kind = state.orders[spot.order_id].intent.kind
         booked = step(state, within_position(state, report), self.rules)
         self.states[spot.ordinal] = booked.state
         if self.walk is not None:
@@ -220,8 +247,9 @@ class Replay:
             for fill in booked.fills
         )
         turn.postings.extend(posting_records(booked))
-        filled = booked.orders[0].status is OrderStatus.FILLED
-        return LegRecord(spot.index, LegVerdict.FILLED if filled else LegVerdict.UNKNOWN, "")
+        status = booked.orders[0].status
+        verdict = verdict_of(status, kind=kind, filled_at_once=bool(booked.fills))
+        return LegRecord(spot.index, verdict, "")
 
     def _decisions_last_hour(self, ordinal: int, at: datetime) -> int:
         """Return what the service counts from its rows: the other turns that opened in the hour before."""
@@ -229,20 +257,6 @@ class Replay:
             return 0
         turns = {turn for turn, when in self.openings[ordinal] if at - PACE_SPAN < when <= at}
         return len(turns - {self.turn_count})
-
-    def _report(self, order_id: str, intent: OrderIntent, quote: Quote) -> VenueReport:
-        price = taker_price(
-            quote, intent.side, rules=self.rules, spec=self.rules.spec(intent.symbol)
-        )
-        return VenueReport(
-            at=quote.at,
-            client_order_id=order_id,
-            trade_id=f"{order_id}:1",
-            quantity=intent.quantity,
-            price=price,
-            fee=execution_fee(intent.quantity, price, rules=self.rules),
-            reference_price=quote.mark,
-        )
 
     def catch_up(self, position: int) -> None:
         """Show every account the tape up to ``position``, where the market acts on them."""
@@ -255,7 +269,7 @@ class Replay:
     ) -> ReplayedTurn:
         """Carry out an emergency close for one participant, at ``quotes``: what waits is cancelled first."""
         turn = ReplayedTurn()
-        self.states[ordinal] = replace(self.states[ordinal], orders={})
+        self._cancel(ordinal, lambda order: True, at=at)
         marks = {symbol: quote.mark for symbol, quote in quotes.items()}
         self.states[ordinal] = self.states[ordinal].with_marks(marks)
         acted = step(self.states[ordinal], ActTaken(at, Act.EMERGENCY_CLOSE), self.rules)
@@ -273,7 +287,7 @@ class Replay:
         rest = intent.quantity
         while rest > 0:
             part = replace(intent, quantity=min(rest, largest) if largest else rest)
-            spot = _Spot(ordinal, 0, f"{ordinal}-0", at, None)
+            spot = _Spot(ordinal, 0, "close", at, None)
             leg = self._execute(turn, spot, self.states[ordinal], part, quote)
             if leg.verdict != LegVerdict.FILLED:
                 return
@@ -308,4 +322,25 @@ def wish_of(instruction: Instruction) -> Wish:
         stop_loss=instruction.stop_loss,
         take_profit=instruction.take_profit,
         invalidation=instruction.invalidation,
+        kind=instruction.order_type,
+        limit_price=instruction.limit_price,
+        trigger_price=instruction.trigger_price,
+        callback_rate=instruction.callback_rate,
+        activation_price=instruction.activation_price,
+        time_in_force=instruction.time_in_force,
+        exit_callback_rate=instruction.trailing_stop_pct,
+        exit_activation_price=instruction.trailing_activation,
     )
+
+
+def verdict_of(status: str, *, kind: str, filled_at_once: bool) -> LegVerdict:
+    """Return what an order that was accepted came to when it arrived, whatever happened to it later.
+
+    A market order that is neither filled nor refused has an outcome that nobody knows yet; one that may rest waits, has taken, or
+    (IOC) is gone.
+    """
+    if status == OrderStatus.FILLED and filled_at_once:
+        return LegVerdict.FILLED
+    if kind == OrderKind.MARKET:
+        return LegVerdict.REJECTED if status == OrderStatus.REJECTED else LegVerdict.UNKNOWN
+    return LegVerdict.CANCELLED if status == OrderStatus.EXPIRED else LegVerdict.RESTING

@@ -26,7 +26,7 @@ from competitions.models.rounds import LegVerdict, TurnOutcome, TurnState
 from competitions.services.bookkeeping import book_state, closed_by, denial_text
 from competitions.services.events import record_events
 from competitions.services.market import contract_of, quotes_now
-from competitions.services.replaying import wish_of
+from competitions.services.replaying import verdict_of, wish_of
 from competitions.services.tape import quote_events, quotes_at
 from marketdata.domain.canonical import canonical_decimal
 from marketdata.domain.facts import Quote
@@ -36,7 +36,7 @@ from trading import services as trading
 from trading.domain.rules import FillRule
 from trading.models import Order
 from trading.models.books import BookState
-from trading.models.orders import OrderCause, OrderStatus
+from trading.models.orders import OrderCause, OrderKind, OrderStatus
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +48,6 @@ FAILED = {
 }
 # An answer that came in time may still be settled this long after the deadline.
 SETTLE_GRACE = timedelta(seconds=20)
-VERDICTS = {
-    OrderStatus.FILLED: LegVerdict.FILLED,
-    OrderStatus.DENIED: LegVerdict.DENIED,
-    OrderStatus.REJECTED: LegVerdict.REJECTED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +92,7 @@ def settle_turn(turn: TurnToSettle, completion: Completion) -> TurnOutcome | Non
         completion,
         symbols=[spec.symbol for spec in contract.rules.instruments],
         now=now,
+        resting_orders=contract.rules.resting_orders,
     )
     outcome, reason = _without_trading(turn, round_, completion, decision)
     legs: list[Leg] = []
@@ -203,6 +199,14 @@ def _place_leg(
             verdict = LegVerdict.DENIED if setting.denial else LegVerdict.SET
             denial = str(setting.denial or "")
             return _leg(turn, index, instruction, verdict, denial, position=setting.tape_position)
+    if instruction.action == Action.CANCEL_ORDERS:
+        with transaction.atomic():
+            ending = trading.cancel_orders(
+                turn.account_id, instruction.symbol, market_at=market_at, now=timezone.now()
+            )
+            verdict = LegVerdict.DENIED if ending.denial else LegVerdict.CANCELLED
+            denial = str(ending.denial or "")
+            return _leg(turn, index, instruction, verdict, denial, position=ending.tape_position)
     if instruction.action != Action.HOLD:
         order = trading.place_order(
             turn.account_id,
@@ -218,8 +222,8 @@ def _place_leg(
             marks=market.marks,
             epoch=round_.competition.opened_book.epoch,
         )
-        verdict = VERDICTS.get(OrderStatus(order.status), LegVerdict.UNKNOWN)
-        denial, position = denial_text(order), order.tape_position
+        verdict, denial = _verdict(order)
+        position = order.tape_position
     return _leg(turn, index, instruction, verdict, denial, order=order, position=position)
 
 
@@ -247,10 +251,19 @@ def _leg(
     return leg
 
 
+def _verdict(order: Order) -> tuple[LegVerdict, str]:
+    """Return what the order came to when it arrived, and why it was refused then; after a crash it may be looked at long after."""
+    if order.status == OrderStatus.DENIED:
+        return LegVerdict.DENIED, denial_text(order)
+    at_once = order.kind == OrderKind.MARKET or order.fills.filter(by_market=False).exists()
+    verdict = verdict_of(order.status, kind=order.kind, filled_at_once=at_once)
+    return verdict, denial_text(order) if verdict == LegVerdict.REJECTED else ""
+
+
 def outcome_of(legs: Sequence[Leg | LegRecord]) -> TurnOutcome:
-    """Return what a readable decision came to: traded if anything filled, denied if anything was refused, else held."""
+    """Return what a readable decision came to: traded if an order filled or rests, denied if anything was refused, else held."""
     verdicts = {leg.verdict for leg in legs}
-    if LegVerdict.FILLED in verdicts or LegVerdict.UNKNOWN in verdicts:
+    if verdicts & {LegVerdict.FILLED, LegVerdict.RESTING, LegVerdict.UNKNOWN}:
         return TurnOutcome.TRADED
     if LegVerdict.DENIED in verdicts or LegVerdict.REJECTED in verdicts:
         return TurnOutcome.DENIED

@@ -242,6 +242,7 @@ def _judge(trial: Trial, scene: Scene, completion: Completion) -> None:
         completion.agent,
         completion,
         symbols=scene.contract.rules.symbols,
+        resting_orders=scene.contract.rules.resting_orders,
         now=timezone.now(),
     )
     outcome = OUTCOMES[DecisionStatus(decision.status)]

@@ -43,6 +43,7 @@ from marketdata.feeds import open_feed
 from marketdata.models import Blob
 from marketdata.services import quotes_of
 from trading.domain.rules import FillRule
+from trading.domain.state import AccountState
 from trading.domain.tape import TapeKind, decode_tape
 from trading.models import (
     Account,
@@ -50,6 +51,7 @@ from trading.models import (
     EquityPoint,
     Fill,
     OperatorAct,
+    Order,
     Position,
     Posting,
     TapeSegment,
@@ -264,7 +266,7 @@ def _recompute_turn(
         marks,
         at=at,
         outside=_outside(turn),
-        name=f"{turn.round.number}-",
+        turn_key=turn.turn_key,
         timings=_timings(turn) if replay.walk is not None else None,
     )
     return replace(
@@ -286,7 +288,11 @@ def _parse_again(decision: Decision, contract: Contract) -> list[dict[str, Any]]
     ):
         return None
     symbols = [spec.symbol for spec in contract.rules.instruments]
-    parsed = parse_decision(Blob.objects.text(decision.text_id), symbols=symbols)
+    parsed = parse_decision(
+        Blob.objects.text(decision.text_id),
+        symbols=symbols,
+        resting_orders=contract.rules.resting_orders,
+    )
     return [instruction_json(item) for item in parsed.instructions]
 
 
@@ -399,6 +405,7 @@ def _account_differences(competition: Competition, replay: Replay) -> Iterator[s
             symbol: (position.quantity, position.entry_cost)
             for symbol, position in state.positions.items()
         }
+        yield from _waiting_problems(account, state)
         if held != wanted:
             yield f"participant {account.ordinal}: positions stored {_told(held)}, recomputed {_told(wanted)}"
 
@@ -417,6 +424,17 @@ def _tail_problems(competition: Competition, replay: Replay) -> Iterator[str]:
     )
     if difference:
         yield difference
+
+
+def _waiting_problems(account: Account, state: AccountState) -> Iterator[str]:
+    """Compare the orders that wait, by their names: what is left of each and what it sets aside."""
+    stored = {
+        row.client_order_id: (row.quantity - row.filled_quantity, row.reserved)
+        for row in Order.objects.unfinished().filter(account=account)
+    }
+    wanted = {name: (order.remaining, order.reserved) for name, order in state.orders.items()}
+    if stored != wanted:
+        yield f"participant {account.ordinal}: waiting orders stored {_told(stored)}, recomputed {_told(wanted)}"
 
 
 def _told(positions: dict[str, tuple[Decimal, Decimal]]) -> str:

@@ -13,10 +13,15 @@ from competitions.domain.digests import BetweenRecord, MarketFillRecord, Posting
 from competitions.services.records import by_cause, posting_records
 from marketdata.feeds import FeedError, MarketFeed
 from trading.domain.acting import Bars, Fact, Funding, Night, Ticks, act_on
+from trading.domain.engine import step
+from trading.domain.events import EndStatus, OrderEnded
 from trading.domain.outcome import BookedFill
 from trading.domain.state import AccountState
 from trading.domain.tape import ACTING, TapeEvent, TapeKind
 
+SHOWS = ACTING - {TapeKind.STATE}
+# In these an order that only reduces may go on waiting.
+STILL_OPEN = {"PAUSED", "REDUCING"}
 # Longer ago no stamp is settled late: a season that did not run has no fills after one.
 LATE_FILLS = 200
 
@@ -44,7 +49,8 @@ class TapeWalk:
         passed = min(self._stands.values(), default=0)
         self._facts = {place: fact for place, fact in self._facts.items() if place >= passed}
         for place, event in enumerate(events, start=first):
-            self._facts[place] = self._fact(event) if event.kind in ACTING else event
+            shows = event.kind in SHOWS
+            self._facts[place] = self._fact(event) if shows else event
 
     def catch_up(self, ordinal: int, position: int) -> None:
         """Show an account what lies between where it stands and ``position`` (excluded)."""
@@ -52,7 +58,7 @@ class TapeWalk:
         for place in range(self._stands[ordinal], position):
             fact = self._facts.get(place)
             if isinstance(fact, TapeEvent):
-                state = state.with_marks(fact.marks)
+                state = self._told_by(state, fact)
             elif fact is not None:
                 state = self._show(ordinal, state, fact)
         self._states[ordinal] = state
@@ -69,6 +75,16 @@ class TapeWalk:
             BetweenRecord(ordinal, fills, sorted(postings, key=by_cause))
             for ordinal, (fills, postings) in sorted(told.items())
         ]
+
+    def _told_by(self, state: AccountState, event: TapeEvent) -> AccountState:
+        """Take an event that shows no market: new marks, or a state of the book in which some orders may no longer wait."""
+        if event.kind is not TapeKind.STATE:
+            return state.with_marks(event.marks)
+        for order in list(state.orders.values()):
+            if order.intent.rests and not (order.intent.reduce_only and event.state in STILL_OPEN):
+                ended = OrderEnded(event.at, order.client_order_id, EndStatus.CANCELLED)
+                state = step(state, ended, self._rules).state
+        return state
 
     def _show(self, ordinal: int, state: AccountState, fact: Fact) -> AccountState:
         held = None

@@ -8,9 +8,10 @@ One canonical JSON list a line:
 - ``["bars", since, until, {symbol: [timeframe, count, hash, close]}]``: the candles that closed after ``since`` up to ``until``, shown
   to every account one after another. They are immutable, so they are named by their hash and not copied;
 - ``["funding", at, symbol, rate, mark]``: a funding stamp, settled by every account that held the symbol;
-- ``["night", at, {symbol: mark}]``: the end of a trading day, for overnight financing.
+- ``["night", at, {symbol: mark}]``: the end of a trading day, for overnight financing;
+- ``["state", at, state]``: the book's, where orders that waited ended with its change.
 
-The last four act on accounts. A tick that changes no account is not consumed and leaves no line.
+The last five act on accounts. A tick that changes no account is not consumed and leaves no line.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ class TapeKind(StrEnum):
     BARS = "bars"
     FUNDING = "funding"
     NIGHT = "night"
+    STATE = "state"
 
 
-ACTING = frozenset({TapeKind.TICKS, TapeKind.BARS, TapeKind.FUNDING, TapeKind.NIGHT})
+ACTING = frozenset(set(TapeKind) - {TapeKind.QUOTE, TapeKind.MARKS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class TapeEvent:
     bars: Mapping[str, NamedBars] = field(default_factory=dict)
     since: datetime | None = None
     rate: Decimal | None = None
+    state: str = ""
 
     @classmethod
     def of_quote(cls, quote: Quote) -> TapeEvent:
@@ -111,6 +114,10 @@ class TapeEvent:
     def of_night(cls, at: datetime, marks: Mapping[str, Decimal]) -> TapeEvent:
         return cls(TapeKind.NIGHT, at, prices=dict(marks))
 
+    @classmethod
+    def of_state(cls, at: datetime, state: str) -> TapeEvent:
+        return cls(TapeKind.STATE, at, state=state)
+
     @property
     def marks(self) -> Mapping[str, Decimal]:
         """Return the marks that the event tells."""
@@ -140,6 +147,8 @@ class TapeEvent:
                     for symbol, named in self.bars.items()
                 }
                 return [self.kind.value, canonical_time(self.since), head[1], names]
+            case TapeKind.STATE:
+                return [*head, self.state]
             case TapeKind.FUNDING:
                 ((symbol, mark),) = self.prices.items()
                 return [*head, symbol, self.rate, mark]
@@ -186,6 +195,8 @@ def _decode(number: int, line: str) -> TapeEvent:
                     for symbol, (timeframe, count, name, close) in rows.items()
                 },
             )
+        case ["state", str(at), str(state)]:
+            return TapeEvent.of_state(parse_time(at), state)
         case ["funding", str(at), str(symbol), str(rate), str(mark)]:
             return TapeEvent.of_funding(
                 parse_time(at), symbol, parse_decimal(rate), parse_decimal(mark)

@@ -12,18 +12,21 @@ from trading.domain.denials import Denial, DenialCode
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, OrderEnded
 from trading.domain.sizing import unknown_symbol
+from trading.domain.tape import TapeEvent
 from trading.models import Account, Book, Order
 from trading.models.books import BookState, Venue
-from trading.services.accounts import load_state, save_order
+from trading.services.accounts import load_state
 from trading.services.locks import lock_account, share_book
 from trading.services.reports import may_wait
+from trading.services.saving import Occasion, save_outcome
+from trading.services.tape import Setting, append_tape
 
 
 @transaction.atomic
 def cancel_orders(
     account_id: uuid.UUID, symbol: str, *, market_at: datetime, now: datetime
-) -> Denial | None:
-    """End the account's resting orders in ``symbol``, in all symbols when it is empty; return why not, None when done.
+) -> Setting:
+    """End the account's resting orders in ``symbol``, in all symbols when it is empty.
 
     Having none is no fault. Exits belong to positions and stay.
     """
@@ -31,12 +34,14 @@ def cancel_orders(
     account = lock_account(account_id)
     account.book = book
     if book.state in {BookState.HALTED, BookState.ENDED}:
-        return Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state})
+        return Setting(
+            book.tape_position, Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state})
+        )
     if symbol and book.frozen_rules().find_spec(symbol) is None:
-        return unknown_symbol(symbol, book.frozen_rules())
+        return Setting(book.tape_position, unknown_symbol(symbol, book.frozen_rules()))
     resting = Order.objects.resting().filter(account=account)
     _cancel(account, resting.filter(symbol=symbol) if symbol else resting, market_at, now)
-    return None
+    return Setting(book.tape_position)
 
 
 @transaction.atomic
@@ -44,7 +49,8 @@ def cancel_stranded(book_id: uuid.UUID, *, market_at: datetime, now: datetime) -
     """End the orders that may no longer wait in the book's state, all accounts by ordinal; return their client order ids.
 
     In a paused or reducing book those that may grow exposure, in one that is halted or has ended all; of a running one none. For
-    the paper venue alone. An order that is still on its way is ended by its own report, which waits for the account's lock.
+    the paper venue alone. Where any ended, the tape tells when. To be called in the transaction that changed the state. An order that is
+    still on its way is ended by its own report, which waits for the account's lock.
     """
     book = Book.objects.get(pk=book_id)
     if book.state == BookState.RUNNING or book.venue != Venue.PAPER:
@@ -60,6 +66,8 @@ def cancel_stranded(book_id: uuid.UUID, *, market_at: datetime, now: datetime) -
         resting = Order.objects.resting().filter(account=account)
         stranded = [row for row in resting.in_order_of_acceptance() if not may_wait(book, row)]
         gone += _cancel(account, stranded, market_at, now)
+    if gone:
+        append_tape(book_id, [TapeEvent.of_state(market_at, book.state)], now=now)
     return gone
 
 
@@ -74,6 +82,7 @@ def _cancel(
         ended = OrderEnded(market_at, order.client_order_id, EndStatus.CANCELLED)
         outcome = step(state, ended, rules)
         state = outcome.state
-        save_order(order, outcome, now=now)
+        occasion = Occasion(tape_position=account.book.tape_position, now=now)
+        save_outcome(account, outcome, occasion, orders=[order])
         ids.append(order.client_order_id)
     return ids

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -18,15 +17,7 @@ from trading.models.books import BookState
 from trading.services.accounts import load_state
 from trading.services.locks import lock_account, share_book
 from trading.services.saving import save_positions
-from trading.services.tape import effective_position
-
-
-@dataclass(frozen=True, slots=True)
-class ExitsSetting:
-    """After how many tape events the exits were set, and why they were not: None when they were."""
-
-    tape_position: int
-    denial: Denial | None = None
+from trading.services.tape import Setting, effective_position
 
 
 @transaction.atomic
@@ -37,7 +28,7 @@ def set_exits(
     *,
     market_at: datetime,
     tape_position: int = 0,
-) -> ExitsSetting:
+) -> Setting:
     """Make the exits of the open position exactly those of the wish; None takes one away.
 
     Their side is checked against the quote's mark; ``quote`` None means that the symbol has none (denied).
@@ -48,13 +39,13 @@ def set_exits(
     rules = book.frozen_rules()
     position = effective_position(book, rules, tape_position)
     if book.state in {BookState.HALTED, BookState.ENDED}:
-        return ExitsSetting(position, Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state}))
+        return Setting(position, Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state}))
     if quote is None:
-        return ExitsSetting(position, Denial(DenialCode.NO_QUOTE, {"symbol": wish.symbol[:32]}))
+        return Setting(position, Denial(DenialCode.NO_QUOTE, {"symbol": wish.symbol[:32]}))
     outcome = step(
         load_state(account, {quote.symbol: quote.mark}, is_numbered=False),
         ExitsSet(market_at, wish.symbol, wish.exits),
         rules,
     )
     save_positions(account, outcome.positions)
-    return ExitsSetting(position, outcome.denials[0] if outcome.denials else None)
+    return Setting(position, outcome.denials[0] if outcome.denials else None)

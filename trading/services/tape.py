@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 
 from marketdata.models import Blob
+from trading.domain.denials import Denial
 from trading.domain.rules import BookRules
 from trading.domain.tape import TapeEvent, encode_tape
 from trading.models import Book, TapeSegment
 from trading.services.locks import lock_book
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """After how many tape events something was set or ended, and why it was not: None when it was."""
+
+    tape_position: int
+    denial: Denial | None = None
 
 
 def effective_position(book: Book, rules: BookRules, told: int) -> int:

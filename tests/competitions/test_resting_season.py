@@ -1,0 +1,223 @@
+"""A season whose book lets orders rest: what its decisions come to, what operators end, and that all of it is recomputed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from agents.domain.baselines import BASELINES
+from agents.domain.context import DecisionContext
+from agents.models import Decision
+from competitions.models import AuditEvent, Competition, Leg, Turn
+from competitions.services import control, setup
+from competitions.services.driving import drive
+from competitions.services.rounds import open_due_round, prepare_round
+from competitions.services.verifying import verify_season
+from tests.builders import baselines, make_season, start_season, store_market
+from trading.models import EquityPoint, Order, Position
+from trading.models.orders import OrderStatus
+
+pytestmark = pytest.mark.django_db
+
+BTC, ETH, SOL = "BTCUSDT", "ETHUSDT", "SOLUSDT"
+Wishes = list[dict[str, Any]]
+
+
+def wish(action: str, symbol: str, **fields: Any) -> dict[str, Any]:
+    return {"action": action, "symbol": symbol, **fields}
+
+
+WAITS = wish("open_long", ETH, notional="500", order_type="limit", limit_price="2000")
+# Prices are near 60,000, 2,500 and 150.
+SCRIPT: list[Wishes] = [
+    [
+        wish("open_long", BTC, notional="1000", order_type="limit", limit_price="70000"),
+        WAITS | {"leverage": 2, "trailing_stop_pct": "1.5", "trailing_activation": "2600.004"},
+        wish(
+            "open_long",
+            SOL,
+            quantity="2",
+            order_type="limit",
+            limit_price="100",
+            time_in_force="ioc",
+        ),
+        wish(
+            "open_short",
+            SOL,
+            quantity="2",
+            order_type="limit",
+            limit_price="100",
+            time_in_force="post_only",
+        ),
+    ],
+    [
+        wish("close", BTC, order_type="stop_market", trigger_price="50000"),
+        wish("reduce", BTC, quantity="0.004", order_type="take_profit_market", trigger_price=90000),
+        wish("open_long", SOL, quantity="3", order_type="stop_market", trigger_price="200"),
+        wish("set_exits", BTC, trailing_stop_pct="5", stop_loss="40000"),
+        wish("open_long", ETH, notional="1", order_type="limit", limit_price="2000"),
+    ],
+    [
+        wish("cancel_orders", ETH),
+        wish("cancel_orders", "PEPEUSDT"),
+        wish("open_short", ETH, notional="500", order_type="trailing_stop", callback_rate="2"),
+        wish("open_short", ETH, notional="500", order_type="trailing_stop", callback_rate="90"),
+    ],
+    [wish("close", BTC), WAITS],
+    [{"action": "cancel_orders"}],
+]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Wishes]:
+    """Let orders rest in every book and the cash baseline say what the list holds for each round; nothing beyond its end."""
+    script = list(SCRIPT)
+    plain = setup.rules_of
+    monkeypatch.setattr(
+        setup, "rules_of", lambda season: replace(plain(season), resting_orders=True)
+    )
+
+    def say(context: DecisionContext) -> str:
+        place = context.round_number - 1
+        wishes = script[place] if place < len(script) else []
+        return json.dumps({"summary": "As written.", "instructions": wishes})
+
+    monkeypatch.setitem(BASELINES, "cash", say)
+    return script
+
+
+def played(rounds: int, **fields: Any) -> Competition:
+    feed = store_market(120 + 40)
+    season = start_season(make_season("season", feed, baselines("cash"), **fields))
+    list(drive(season, rounds=rounds))
+    season.refresh_from_db()
+    return season
+
+
+def verdicts(number: int) -> list[tuple[str, str]]:
+    legs = Leg.objects.filter(turn__round__number=number).order_by("index")
+    return [(leg.verdict, leg.denial.split(" ")[0]) for leg in legs]
+
+
+@pytest.mark.parametrize("fill_rule", ["next_bar", "snapshot"])
+def test_what_decisions_come_to_and_that_it_is_recomputed(scripted, fill_rule: str):
+    season = played(5, fill_rule=fill_rule)
+
+    assert verdicts(1) == [
+        ("FILLED", ""),
+        ("RESTING", ""),
+        ("CANCELLED", ""),
+        ("DENIED", "POST_ONLY_WOULD_TAKE"),
+    ]
+    assert verdicts(2) == [
+        ("RESTING", ""),
+        ("RESTING", ""),
+        ("RESTING", ""),
+        ("SET", ""),
+        ("DENIED", "QUANTITY_BELOW_STEP"),
+    ]
+    assert verdicts(3) == [
+        ("CANCELLED", ""),
+        ("DENIED", "UNKNOWN_SYMBOL"),
+        ("RESTING", ""),
+        ("DENIED", "INVALID_ORDER"),
+    ]
+    assert verdicts(4) == [("FILLED", ""), ("RESTING", "")]
+    assert verdicts(5) == [("CANCELLED", "")]
+    outcomes = Turn.objects.order_by("round__number").values_list("outcome", flat=True)
+    assert list(outcomes) == ["TRADED", "TRADED", "TRADED", "TRADED", "HELD"]
+    assert not Order.objects.unfinished().exists()
+    waited = Order.objects.get(symbol=ETH, exit_callback_rate__isnull=False)
+    assert (str(waited.exit_callback_rate), str(waited.exit_activation_price)) == ("1.5", "2600")
+    held = Position.objects.get()
+    assert (str(held.callback_rate), str(held.stop_loss), held.quantity) == ("5", "40000", 0)
+    # .25 at 2000 sets aside 500 and a fee of 5 bps; nothing else is left after the close.
+    used = EquityPoint.objects.filter(number__in=[4, 5]).order_by("number")
+    assert [str(point.used_margin.normalize()) for point in used] == ["500.25", "0"]
+    assert Decision.objects.first().status == "VALID"
+    assert verify_season(season).problems == []
+
+
+def test_a_pause_ends_what_would_open_and_a_stop_all(scripted):
+    scripted[3:] = [[WAITS], [WAITS]]
+    season = played(2)
+    control.pause_competition(
+        season, actor="mara", reason="lunch", after_round=False, now=timezone.now()
+    )
+    open_now = Order.objects.unfinished().order_by("leg")
+    assert [(row.kind, row.reduce_only) for row in open_now] == [
+        ("STOP_MARKET", True),
+        ("TAKE_PROFIT_MARKET", True),
+    ]
+    paused = AuditEvent.objects.get(action="paused")
+    gone = Order.objects.filter(status=OrderStatus.CANCELLED).order_by("client_order_id")
+    assert paused.detail["cancelled_orders"].split(", ") == [row.client_order_id for row in gone]
+    season.refresh_from_db()
+    assert verify_season(season).problems == []
+
+    control.resume_competition(season, actor="mara", now=timezone.now())
+    list(drive(season, rounds=2))
+    assert Order.objects.unfinished().filter(reduce_only=False).exists()
+    control.stop_competition(season, actor="mara", reason="enough", now=timezone.now())
+    assert not Order.objects.unfinished().exists()
+    season.refresh_from_db()
+    assert verify_season(season).problems == []
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_pause_counts_before_or_after_the_marks_of_its_round(scripted, is_open: bool):
+    scripted[1:] = [[]]
+    season = played(1)
+    if is_open:
+        round_ = open_due_round(season.pk, now=timezone.now())
+        assert round_ is not None
+        prepare_round(round_.pk, now=timezone.now())
+    control.pause_competition(
+        season, actor="mara", reason="", after_round=False, now=timezone.now()
+    )
+    last = EquityPoint.objects.order_by("-number").first()
+    # ETH at 2x: 250 and .25 are set aside until the pause.
+    assert last is not None
+    assert last.number == (2 if is_open else 1)
+    before = EquityPoint.objects.get(number=1).used_margin
+    assert (before - last.used_margin > 240) is is_open
+    season.refresh_from_db()
+    assert verify_season(season).problems == []
+
+
+def test_an_emergency_close_ends_all_that_waits(scripted):
+    season = played(2)
+    report = control.emergency_close(season, actor="mara", reason="", now=timezone.now())
+    assert report.is_flat
+    assert not Order.objects.unfinished().exists()
+    season.refresh_from_db()
+    assert verify_season(season).problems == []
+
+
+def test_a_finished_season_keeps_no_order(scripted):
+    season = played(2, max_rounds=2)
+    assert season.status == "FINISHED"
+    assert not Order.objects.unfinished().exists()
+    assert verify_season(season).problems == []
+
+
+def test_an_order_that_waits_and_is_not_recomputed_is_found(scripted):
+    season = played(2)
+    order = Order.objects.unfinished().get(symbol=SOL)
+    Order.objects.filter(pk=order.pk).update(status=OrderStatus.CANCELLED)
+    (problem,) = verify_season(season).problems
+    assert problem.startswith("participant 1: waiting orders stored")
+
+
+def test_without_resting_orders_the_new_words_are_unknown(monkeypatch: pytest.MonkeyPatch):
+    said = json.dumps({"summary": "", "instructions": [WAITS]})
+    monkeypatch.setitem(BASELINES, "cash", lambda context: said)
+    season = played(1)
+    turn = Turn.objects.get()
+    assert turn.outcome == "INVALID"
+    assert "found the unknown key 'order_type'" in turn.reason
+    assert verify_season(season).problems == []
