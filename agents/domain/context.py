@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from marketdata.domain.instruments import InstrumentSpec
 from marketdata.domain.views import MarketView
+from trading.domain.intents import OrderKind, Side
 from trading.domain.rules import BookRules
+from trading.domain.sizing import SmallestOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +19,8 @@ class RulesView:
     """The limits and costs of the season, in numbers.
 
     ``*_pct`` are percent of equity, ``*_bps`` hundredths of a percent of notional. ``interval_seconds`` is the market time between
-    rounds, None when it is not fixed. ``resting_orders`` False means that exits are only written down.
+    rounds, None when it is not fixed. ``resting_orders`` False means that exits are only written down, ``acts_between_rounds`` that
+    positions are liquidated.
     """
 
     settlement_asset: str
@@ -34,6 +38,7 @@ class RulesView:
     fill_rule: str
     instruments: tuple[InstrumentSpec, ...]
     interval_seconds: int | None = None
+    fee_bps_maker: Decimal = Decimal(0)
     leverage_limits: tuple[tuple[str, int], ...] = ()
     acts_between_rounds: bool = False
     margin_model: str = "perpetual"
@@ -67,6 +72,7 @@ class RulesView:
             fill_rule=str(rules.fill_rule),
             instruments=rules.instruments,
             interval_seconds=interval_seconds,
+            fee_bps_maker=rules.fee_bps_maker,
             leverage_limits=rules.leverage_limits,
             acts_between_rounds=rules.acts_between_rounds,
             margin_model=str(rules.margin_model),
@@ -94,7 +100,11 @@ class RulesView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionView:
-    """One open position; ``side`` is LONG or SHORT, ``quantity`` unsigned, ``age_minutes`` in market time."""
+    """One open position; ``side`` is LONG or SHORT, ``quantity`` unsigned, ``age_minutes`` in market time.
+
+    ``trailing_stop_pct`` is the trailing exit, ``trailing_best`` the best price that it has followed to (None before it is active).
+    ``liquidation`` is the mark at which the position is no longer covered, None when there is none or nobody liquidates.
+    """
 
     symbol: str
     side: str
@@ -107,10 +117,33 @@ class PositionView:
     take_profit: Decimal | None = None
     invalidation: str = ""
     age_minutes: int = 0
+    trailing_stop_pct: Decimal | None = None
+    trailing_activation: Decimal | None = None
+    trailing_best: Decimal | None = None
+    liquidation: Decimal | None = None
 
     @property
     def is_long(self) -> bool:
         return self.side == "LONG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderView:
+    """One order that rests; ``quantity`` is what is left of it, ``age_minutes`` in market time."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    kind: OrderKind
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    callback_rate: Decimal | None = None
+    activation_price: Decimal | None = None
+    trailing_best: Decimal | None = None
+    time_in_force: str = ""
+    reduce_only: bool = False
+    close_position: bool = False
+    age_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +161,7 @@ class AccountView:
     positions: tuple[PositionView, ...] = ()
     drawdown_pct: Decimal | None = None
     drawdown_tier: str = "NONE"
+    orders: tuple[OrderView, ...] = ()
 
     def position(self, symbol: str) -> PositionView | None:
         """Return the open position in ``symbol``, None when there is none."""
@@ -149,7 +183,8 @@ class RecentDecision:
 class DecisionContext:
     """All that a prompt is built from; ``market`` and ``rules`` are the same for every participant of the round.
 
-    ``recent`` holds the last three decisions, oldest first; ``denials`` the refusals of the last one. ``seed_material`` is never
+    ``recent`` holds the last three decisions, oldest first; ``denials`` the refusals of the last one and those of orders at their
+    trigger since. ``smallest`` is by symbol the least that may be opened now, told where orders rest. ``seed_material`` is never
     shown: it seeds the random baseline and differs by season, round and participant. ``round_number`` counts the schedule's rounds; an
     extra turn (``is_extra``) has the number of the round before it.
     """
@@ -163,5 +198,6 @@ class DecisionContext:
     account: AccountView
     recent: tuple[RecentDecision, ...] = ()
     denials: tuple[str, ...] = ()
+    smallest: Mapping[str, SmallestOrder] = field(default_factory=dict)
     seed_material: str = ""
     is_extra: bool = False

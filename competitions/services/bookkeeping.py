@@ -8,10 +8,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from trading.domain.denials import Denial, DenialCode
-from trading.domain.state import AccountState, PositionState
+from trading.domain.state import AccountState, OrderState, PositionState
 from trading.models import Account, Book, Fill, Order, Position, Standing
 from trading.models.orders import OrderSide
-from trading.services.accounts import position_state
+from trading.services.accounts import order_state, position_state
 
 
 def book_state(book_id: UUID) -> str:
@@ -44,11 +44,15 @@ def closed_by(fill: Fill) -> Position | None:
 
 
 def states_at(
-    account_ids: Iterable[UUID], marks: Mapping[str, Decimal], *, with_peaks: bool = False
+    account_ids: Iterable[UUID],
+    marks: Mapping[str, Decimal],
+    *,
+    with_peaks: bool = False,
+    with_orders: bool = False,
 ) -> dict[UUID, AccountState]:
     """Return accounts with their open positions at ``marks``, by account id; for telling, not for trading. Two queries.
 
-    ``with_peaks`` adds their highest equity, and a third query.
+    ``with_peaks`` adds their highest equity, ``with_orders`` those that wait; each costs a query more.
     """
     accounts = Account.objects.in_bulk(list(account_ids))
     standings = Standing.objects.filter(account__in=accounts if with_peaks else ())
@@ -56,11 +60,17 @@ def states_at(
     held: dict[UUID, dict[str, PositionState]] = defaultdict(dict)
     for row in Position.objects.open().filter(account__in=accounts).order_by("symbol"):
         held[row.account_id][row.symbol] = position_state(row)
+    waiting: dict[UUID, dict[str, OrderState]] = defaultdict(dict)
+    if with_orders:
+        orders = Order.objects.unfinished().filter(account__in=accounts)
+        for order in orders.in_order_of_acceptance():
+            waiting[order.account_id][order.client_order_id] = order_state(order)
     return {
         pk: AccountState(
             ordinal=account.ordinal,
             wallet=account.wallet,
             positions=held[pk],
+            orders=waiting[pk],
             marks=marks,
             peak=peaks.get(pk),
         )

@@ -14,7 +14,7 @@ from competitions.domain.contract import Contract
 from competitions.models import Competition, Participant, Trial
 from competitions.models.competitions import ClockKind
 from competitions.models.rounds import LegVerdict
-from competitions.services.contexts import account_view
+from competitions.services.contexts import account_view, smallest_orders
 from competitions.services.errors import ControlError
 from competitions.services.market import contract_of, no_data_reason
 from competitions.services.replaying import Replay
@@ -131,6 +131,7 @@ def context_of(competition: Competition, scene: Scene) -> DecisionContext:
         ),
         rules=RulesView.of(contract.rules, interval_seconds=contract.interval_seconds),
         account=account_view(account, contract, at=as_of),
+        smallest=smallest_orders(contract, quotes),
         seed_material=sha256_text(f"{contract.seed}:1:{ordinal}"),
     )
 

@@ -2,10 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from agents.domain.context import AccountView, RecentDecision, RulesView
+from agents.domain.context import (
+    AccountView,
+    DecisionContext,
+    OrderView,
+    RecentDecision,
+    RulesView,
+)
 from agents.domain.parsing import parse_decision
 from agents.domain.prompts import (
     TemplateText,
@@ -16,6 +23,7 @@ from agents.domain.prompts import (
 )
 from agents.domain.prompts.account import render_account
 from agents.prompts.arena_core import TEMPLATE
+from marketdata.domain.canonical import sha256_text
 from marketdata.domain.views import SeriesView
 from tests.agents.contexts import (
     SPECS,
@@ -27,7 +35,9 @@ from tests.agents.contexts import (
     make_rules,
     make_symbol,
 )
+from trading.domain.intents import OrderKind, Side
 from trading.domain.rules import BookRules
+from trading.domain.sizing import SmallestOrder
 
 
 def test_equal_inputs_give_equal_bytes():
@@ -239,6 +249,103 @@ def test_a_drawdown_is_told_with_what_follows(tier, words):
 
     assert render_account(account, "USDT").endswith(words)
     assert "drawdown" not in render_account(replace(account, drawdown_pct=None), "USDT")
+
+
+def test_without_resting_orders_a_prompt_has_the_bytes_that_it_always_had():
+    held = make_position(stop_loss=Decimal(58000), invalidation="a")
+    account = make_account(held, make_position("OLDUSDT"))
+    messages = build_messages(TEMPLATE, make_context(account=account, denials=("X a=1",)))
+
+    assert sha256_text(messages.system) == (
+        "bf886df139c9be83de606c71a2f10a71591e89575bcb769a2a994447564f8bd8"
+    )
+    assert sha256_text(messages.user) == (
+        "2f052390aa2a85ddf44e45ae2859a5a4f012bade3a7d9132eae868e99b74bb59"
+    )
+
+
+def resting_context(**changes: Any) -> DecisionContext:
+    rules = make_rules(resting_orders=True, acts_between_rounds=True, fee_bps_maker=Decimal("1.5"))
+    return make_context(rules=rules, **changes)
+
+
+def test_where_orders_rest_the_prompt_tells_how():
+    system = build_messages(TEMPLATE, resting_context()).system
+
+    assert "- Limit orders that meet the market are filled like market orders" in system
+    assert "its fee is 1.5 bps." in system
+    assert "is liquidated between rounds" in system
+    assert "Each closes the whole position, and the others end with it." in system
+    assert "close, reduce, hold, set_exits or cancel_orders." in system
+    assert '"order_type": market (when left out), limit with "limit_price"' in system
+    assert "\n- confidence is between 0 and 1." in system
+
+
+def test_open_orders_trailing_exits_and_liquidation_are_told():
+    account = replace(
+        make_account(
+            make_position(
+                trailing_stop_pct=Decimal("1.5"),
+                trailing_best=Decimal(61000),
+                liquidation=Decimal("30000.123"),
+            ),
+            make_position("ETHUSDT", trailing_stop_pct=Decimal(2), mark=Decimal(2500)),
+        ),
+        orders=(
+            OrderView(
+                symbol="ETHUSDT",
+                side=Side.BUY,
+                quantity=Decimal("0.25"),
+                kind=OrderKind.LIMIT,
+                limit_price=Decimal(2000),
+                time_in_force="GTC",
+                age_minutes=30,
+            ),
+            OrderView(
+                symbol="BTCUSDT",
+                side=Side.SELL,
+                quantity=Decimal("0.05"),
+                kind=OrderKind.STOP_MARKET,
+                trigger_price=Decimal(50000),
+                reduce_only=True,
+                close_position=True,
+            ),
+            OrderView(
+                symbol="SOLUSDT",
+                side=Side.SELL,
+                quantity=Decimal(3),
+                kind=OrderKind.TRAILING_STOP,
+                callback_rate=Decimal(5),
+                activation_price=Decimal(170),
+                reduce_only=True,
+            ),
+        ),
+    )
+    smallest = {
+        "BTCUSDT": SmallestOrder(Decimal("0.002"), Decimal(120)),
+        "SOLUSDT": SmallestOrder(Decimal(1), Decimal("150.01")),
+    }
+    text = build_messages(TEMPLATE, resting_context(account=account, smallest=smallest)).account
+
+    # (60000 - 30000.123) / 60000
+    assert "| liquidation 30000.1 (50.00 % away) | stop_loss none" in text
+    assert "| trailing_stop_pct 1.5 behind the best price 61000.0 | invalidation: none" in text
+    assert "| liquidation none |" in text
+    assert "| trailing_stop_pct 2 from now on |" in text
+    assert "\nSmallest order now: BTCUSDT 0.002 (120.00 USDT), SOLUSDT 1 (150.01 USDT)\n" in text
+    assert (
+        "\n\nOpen orders:\n"
+        "- ETHUSDT BUY limit quantity 0.250 | limit_price 2000.00 | gtc | waiting for 30 min\n"
+        "- BTCUSDT SELL stop_market quantity 0.050 | trigger_price 50000.0 | closes all that is held then | waiting for 0 min\n"
+        "- SOLUSDT SELL trailing_stop quantity 3 | callback_rate 5 from 170.00 on | reduces only | waiting for 0 min\n"
+        in text
+    )
+
+
+def test_where_orders_rest_and_none_does_that_is_said():
+    text = build_messages(TEMPLATE, resting_context()).account
+
+    assert "No open positions.\n\nOpen orders:\nNo open orders.\n" in text
 
 
 def test_the_example_in_the_prompt_is_itself_a_valid_decision():

@@ -17,6 +17,7 @@ from competitions.services import control, setup
 from competitions.services.driving import drive
 from competitions.services.rounds import open_due_round, prepare_round
 from competitions.services.verifying import verify_season
+from marketdata.models import Blob
 from tests.builders import baselines, make_season, start_season, store_market
 from trading.models import EquityPoint, Order, Position
 from trading.models.orders import OrderStatus
@@ -196,6 +197,39 @@ def test_an_emergency_close_ends_all_that_waits(scripted):
     assert not Order.objects.unfinished().exists()
     season.refresh_from_db()
     assert verify_season(season).problems == []
+
+
+def told(number: int) -> str:
+    """Return the account part of what the scripted participant was told in a round."""
+    completion = Turn.objects.get(round__number=number).decision.completion
+    return Blob.objects.text(completion.account_id)
+
+
+def test_the_next_prompt_tells_orders_refusals_and_the_smallest_order(scripted):
+    played(3)
+    second, third = told(2), told(3)
+    assert "- ETHUSDT BUY limit quantity 0.250 | limit_price 2000.00 | waiting for 5 min" in second
+    assert "POST_ONLY_WOULD_TAKE limit=100 price=" in second
+    assert "- BTCUSDT SELL stop_market quantity 0.01" in third
+    assert "| closes all that is held then |" in third
+    assert "| trailing_stop_pct 5 from now on |" in third
+    assert "QUANTITY_BELOW_STEP asked=0.0005 step=0.001" in third
+    assert "Smallest order now: BTCUSDT 0.0" in third
+
+
+def test_an_order_that_was_refused_at_its_trigger_is_told_once(scripted):
+    scripted[2:] = []
+    season = played(2)
+    Order.objects.filter(symbol=SOL, kind="STOP_MARKET").update(
+        status=OrderStatus.REJECTED,
+        denial_code="INSUFFICIENT_MARGIN",
+        denial_context={"free": "1.00", "needed": "2.00"},
+        updated_at=timezone.now(),
+    )
+    list(drive(season, rounds=2))
+    words = "- BUY SOLUSDT stop_market, at its trigger: INSUFFICIENT_MARGIN free=1.00 needed=2.00"
+    assert words in told(3)
+    assert words not in told(4)
 
 
 def test_a_finished_season_keeps_no_order(scripted):

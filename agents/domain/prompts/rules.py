@@ -13,6 +13,12 @@ _FILL_WORDS = {
     "next_bar": "at the open of the candle that begins at the time of the round",
 }
 
+_RESTING_FORMAT = """- An open, reduce or close may have "order_type": market (when left out), limit with "limit_price", stop_market or take_profit_market with "trigger_price", trailing_stop with "callback_rate" (percent, 0.1 to 20) and if you like "activation_price". Give no price that the type has no use for.
+- A limit order may have "time_in_force": gtc (when left out), ioc or post_only. Other types have none.
+- "trailing_stop_pct" (percent behind the best price, 0.1 to 20) in an open or set_exits is a trailing exit of the position; with "trailing_activation" it follows from that price on.
+- cancel_orders ends your open orders in "symbol", all of them without one; exits of positions stay.
+"""
+
 
 def rules_blocks(context: DecisionContext) -> dict[str, str]:
     """Return the placeholders that tell of the season and its rules."""
@@ -48,7 +54,7 @@ def render_rules(rules: RulesView) -> str:
         f"- At most {rules.max_open_positions} open positions, one per symbol.",
         f"- An order must leave free margin for {plain(rules.margin_buffer)} times its margin, its fee and the cost of the spread.",
         f"- Fee: {plain(rules.fee_bps_taker)} bps of the value of each fill; slippage: {plain(rules.slippage_bps)} bps against you.",
-        f"- Orders are market orders: buys pay the ask, sells get the bid, {_FILL_WORDS.get(rules.fill_rule, rules.fill_rule)}.",
+        *_order_lines(rules),
         "- Selling short is allowed."
         if rules.allow_short
         else "- Selling short is not allowed: open_short is refused.",
@@ -69,10 +75,31 @@ def render_rules(rules: RulesView) -> str:
     return "\n".join(lines)
 
 
+def _order_lines(rules: RulesView) -> list[str]:
+    filled = _FILL_WORDS.get(rules.fill_rule, rules.fill_rule)
+    if not rules.resting_orders:
+        return [f"- Orders are market orders: buys pay the ask, sells get the bid, {filled}."]
+    lines = [
+        f"- Market orders: buys pay the ask, sells get the bid, {filled}.",
+        "- Limit orders that meet the market are filled like market orders, never worse than their limit; others wait (gtc), are "
+        "gone (ioc), or must not meet it (post_only, refused if they would). One that waited is filled at its limit once trades go "
+        f"through it; its fee is {plain(rules.fee_bps_maker)} bps.",
+        "- Stop, target and trailing orders wait for their trigger and then trade at market. They tie up no margin; all rules are "
+        "asked when they trigger, and the order may be refused then.",
+        "- An order that only reduces shrinks with the position and ends with it.",
+    ]
+    if rules.acts_between_rounds:
+        lines.append("- A position that your margin no longer covers is liquidated between rounds.")
+    return lines
+
+
 def exits_note(rules: RulesView) -> str:
     """Return what becomes of stop_loss and take_profit."""
     if rules.resting_orders:
-        return "stop_loss and take_profit rest in the book and execute between rounds when the mark price reaches them."
+        return (
+            "stop_loss, take_profit and trailing_stop_pct rest in the book and execute between rounds when prices reach them. "
+            "Each closes the whole position, and the others end with it."
+        )
     return (
         "stop_loss and take_profit are recorded as your plan and shown to you again; they do not execute between rounds. "
         "To act on them, close or reduce in a later round."
@@ -81,6 +108,12 @@ def exits_note(rules: RulesView) -> str:
 
 def decision_format(rules: RulesView) -> str:
     """Return how an answer is written, with an example."""
+    more, actions, sizeless = "", "reduce, hold or set_exits", "close, hold and set_exits"
+    exits = "stop_loss, take_profit and invalidation"
+    if rules.resting_orders:
+        more, actions = _RESTING_FORMAT, "reduce, hold, set_exits or cancel_orders"
+        sizeless = "close, hold, set_exits and cancel_orders"
+        exits = "stop_loss, take_profit, trailing_stop_pct and invalidation"
     symbol = rules.symbols[0] if rules.symbols else "SYMBOL"
     return f"""Answer with one JSON object and nothing else:
 {{"summary": "your view and plan in a few sentences",
@@ -88,10 +121,10 @@ def decision_format(rules: RulesView) -> str:
   {{"action": "open_long", "symbol": "{symbol}", "margin_fraction": 0.1, "leverage": 1,
    "stop_loss": null, "take_profit": null, "invalidation": "what would prove the idea wrong",
    "confidence": 0.5, "reasoning": "why"}}]}}
-- action: open_long, open_short, close, reduce, hold or set_exits.
+- action: open_long, open_short, close, {actions}.
 - An open needs exactly one size: "quantity" (base units), "notional" (value in {rules.settlement_asset}) or "margin_fraction" (part of your free margin, 0 to 1).
-- reduce takes "quantity" or "notional"; close, hold and set_exits take no size.
-- set_exits replaces stop_loss, take_profit and invalidation of an open position.
-- confidence is between 0 and 1. Numbers may be JSON numbers or strings. Leave out what does not apply, or give null.
+- reduce takes "quantity" or "notional"; {sizeless} take no size.
+- set_exits replaces {exits} of an open position.
+{more}- confidence is between 0 and 1. Numbers may be JSON numbers or strings. Leave out what does not apply, or give null.
 - At most {MAX_INSTRUCTIONS} instructions, carried out in order; an empty list holds everything.
 - Other keys, other types or text that is no JSON make the whole answer invalid: then everything is held."""
