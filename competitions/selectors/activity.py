@@ -166,7 +166,7 @@ def leg_view(season: Season, leg: Leg) -> LegView:
         symbol=shown(symbol, limit=32),
         base=season.base(symbol),
         grid=season.grid(symbol),
-        size=_size(wish),
+        size=" ".join(filter(None, (_size(wish), _waits(wish)))),
         leverage=wish.get("leverage"),
         stop_loss=_decimal(wish.get("stop_loss")),
         take_profit=_decimal(wish.get("take_profit")),
@@ -204,6 +204,17 @@ def _size(wish: dict[str, Any]) -> str:
             return f"for {value:,.2f}"
         return f"{value * 100:.4g}\u00a0% of free margin"
     return ""
+
+
+def _waits(wish: dict[str, Any]) -> str:
+    """Return what the order waits for, in words: limit 2,000; stop market at 50,000; trailing stop 2 %. Empty for a market order."""
+    kind = shown(str(wish.get("order_type") or ""), limit=24).replace("_", " ")
+    for name, words in (("limit_price", ""), ("trigger_price", "at ")):
+        level = _decimal(wish.get(name))
+        if level is not None:
+            return f"{kind} {words}{level:,f}"
+    rate = _decimal(wish.get("callback_rate"))
+    return kind if rate is None else f"{kind} {rate:f}\u00a0%"
 
 
 def _decimal(value: object) -> Decimal | None:

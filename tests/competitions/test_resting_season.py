@@ -212,9 +212,20 @@ def test_the_next_prompt_tells_orders_refusals_and_the_smallest_order(scripted):
     assert "POST_ONLY_WOULD_TAKE limit=100 price=" in second
     assert "- BTCUSDT SELL stop_market quantity 0.01" in third
     assert "| closes all that is held then |" in third
-    assert "| trailing_stop_pct 5 from now on |" in third
+    assert "| trailing_stop_pct 5 behind the best price " in third
     assert "QUANTITY_BELOW_STEP asked=0.0005 step=0.001" in third
     assert "Smallest order now: BTCUSDT 0.0" in third
+
+
+def test_the_pages_tell_what_an_order_waits_for(scripted, client):
+    season = played(2)
+    first = client.get(f"/c/{season.slug}/r/1/cash/").content.decode()
+    assert "for 500.00 limit 2,000" in first
+    assert "RESTING" in first
+    second = client.get(f"/c/{season.slug}/r/2/cash/").content.decode()
+    assert "stop market at 50,000" in second
+    round_page = client.get(f"/c/{season.slug}/r/2/").content.decode()
+    assert "waits" in round_page
 
 
 def test_an_order_that_was_refused_at_its_trigger_is_told_once(scripted):

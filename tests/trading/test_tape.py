@@ -14,6 +14,7 @@ EVENTS = [
     TapeEvent.of_ticks(T0, {"XUSDT": Quote("XUSDT", T0, D(99), D(101), D("100.0"))}),
     TapeEvent.of_bars(T0, at(2), {"XUSDT": NamedBars(Timeframe.M1, 2, "ab12", D("7.50"))}),
     TapeEvent.of_funding(T0, "XUSDT", D("-0.0001"), D(100)),
+    TapeEvent.of_night(T0, {"XUSDT": D(99)}),
 ]
 
 TEXT = (
@@ -22,6 +23,7 @@ TEXT = (
     '["ticks","2026-03-01T12:00:00Z",{"XUSDT":["99","101","100"]}]\n'
     '["bars","2026-03-01T12:00:00Z","2026-03-01T12:02:00Z",{"XUSDT":["1m",2,"ab12","7.5"]}]\n'
     '["funding","2026-03-01T12:00:00Z","XUSDT","-0.0001","100"]\n'
+    '["night","2026-03-01T12:00:00Z",{"XUSDT":"99"}]\n'
 )
 
 
@@ -41,6 +43,7 @@ def test_every_event_tells_its_marks():
         {"XUSDT": D(100)},
         {"XUSDT": D("7.5")},
         {"XUSDT": D(100)},
+        {"XUSDT": D(99)},
     ]
 
 
@@ -55,3 +58,11 @@ def test_a_line_that_is_no_event_is_named(line: str):
         ValueError, match="tape line 2 is none of quote, marks, ticks, bars, funding"
     ):
         decode_tape(TEXT.splitlines()[0] + "\n" + line)
+
+
+def test_a_change_of_state_is_a_line_that_tells_no_marks():
+    event = TapeEvent.of_state(T0, "PAUSED")
+    text = encode_tape([event])
+    assert text == '["state","2026-03-01T12:00:00Z","PAUSED"]\n'
+    assert decode_tape(text) == [event]
+    assert event.marks == {}

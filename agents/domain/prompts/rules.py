@@ -79,7 +79,7 @@ def _order_lines(rules: RulesView) -> list[str]:
     filled = _FILL_WORDS.get(rules.fill_rule, rules.fill_rule)
     if not rules.resting_orders:
         return [f"- Orders are market orders: buys pay the ask, sells get the bid, {filled}."]
-    lines = [
+    return [
         f"- Market orders: buys pay the ask, sells get the bid, {filled}.",
         "- Limit orders that meet the market are filled like market orders, never worse than their limit; others wait (gtc), are "
         "gone (ioc), or must not meet it (post_only, refused if they would). One that waited is filled at its limit once trades go "
@@ -88,9 +88,6 @@ def _order_lines(rules: RulesView) -> list[str]:
         "asked when they trigger, and the order may be refused then.",
         "- An order that only reduces shrinks with the position and ends with it.",
     ]
-    if rules.acts_between_rounds:
-        lines.append("- A position that your margin no longer covers is liquidated between rounds.")
-    return lines
 
 
 def exits_note(rules: RulesView) -> str:
