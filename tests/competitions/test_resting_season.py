@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -265,4 +266,52 @@ def test_without_resting_orders_the_new_words_are_unknown(monkeypatch: pytest.Mo
     turn = Turn.objects.get()
     assert turn.outcome == "INVALID"
     assert "found the unknown key 'order_type'" in turn.reason
+    assert verify_season(season).problems == []
+
+
+ACTIONS = ("open_long", "open_short", "close", "reduce", "set_exits", "cancel_orders", "hold")
+SIZES = ("margin_fraction 0.1", "notional 900", "quantity 0.02", "quantity 1e12", "notional 0")
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"order_type": "limit", "limit_price": ...},
+    {"order_type": "limit", "limit_price": ..., "time_in_force": "ioc"},
+    {"order_type": "limit", "limit_price": ..., "time_in_force": "post_only"},
+    {"order_type": "stop_market", "trigger_price": ...},
+    {"order_type": "take_profit_market", "trigger_price": ...},
+    {"order_type": "trailing_stop", "callback_rate": "1.25"},
+    {"order_type": "trailing_stop", "callback_rate": "99"},
+]
+
+
+def _drawn(draws: random.Random) -> Wishes:
+    """Return instructions of which most are sound, some odd and few broken; ``...`` of a way becomes a price near the market's."""
+    wishes: Wishes = []
+    for _ in range(draws.randint(2, 6)):
+        symbol, price = draws.choice([(BTC, 60000), (ETH, 2500), (SOL, 150)])
+        (action,) = draws.choices(ACTIONS, weights=[6, 4, 2, 4, 2, 1, 1])
+        fields: dict[str, Any] = {}
+        if action.startswith("open"):
+            name, size = draws.choices(SIZES, weights=[9, 9, 3, 1, 1])[0].split()
+            (leverage,) = draws.choices([None, 1, 2, 0, 1000], weights=[9, 9, 1, 1, 1])
+            fields |= {name: size, "leverage": leverage}
+        elif action == "reduce":
+            fields["quantity"] = draws.choice(["0.01", "1", "0.0000001"])
+        away = draws.choices([0.5, 0.97, 1, 1.03, 1.5, 1000], weights=[2, 4, 4, 4, 2, 1])[0]
+        level = str(round(price * away, 4))
+        if action.startswith(("open", "close", "reduce")):
+            way = draws.choices(WAYS, weights=[5, 4, 2, 2, 4, 4, 2, 1])[0]
+            fields |= {name: level if value is ... else value for name, value in way.items()}
+        if action.startswith(("open", "set")):
+            fields |= draws.choice([{}, {"trailing_stop_pct": "2"}, {"stop_loss": level}])
+        wishes.append(wish(action, symbol, **fields))
+    return wishes
+
+
+@pytest.mark.parametrize("seed", [12, 15, 16, 20])
+def test_any_season_is_recomputed_to_the_same_rows(scripted, seed: int):
+    draws = random.Random(seed)
+    scripted[:] = [_drawn(draws) for _ in range(6)]
+    season = played(6)
+    assert not Turn.objects.filter(outcome__in=["ERROR", "TIMEOUT"]).exists()
+    assert not Leg.objects.filter(verdict="UNKNOWN").exists()
     assert verify_season(season).problems == []
