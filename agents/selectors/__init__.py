@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from agents.models import Completion, Decision
+from agents.models import Completion
 
 
 def completions_of(turn_key: str) -> QuerySet[Completion]:
     """Return the tries of a turn, first to last."""
     return Completion.objects.filter(turn_key=turn_key).order_by("attempt")
-
-
-def decision_of(turn_key: str) -> Decision | None:
-    """Return the turn's decision, None while there is none. Queries once."""
-    return Decision.objects.filter(turn_key=turn_key).first()

@@ -10,15 +10,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import IntegrityError, transaction
-
 from agents.domain.decisions import ParsedDecision, ParseStatus, instruction_json
 from agents.domain.parsing import parse_decision
 from agents.domain.prompts import Messages
 from agents.models import Agent, Completion, Decision
 from agents.models.answers import CompletionStatus, DecisionSource, DecisionStatus
 from agents.providers.base import CallRequest, RawCompletion
-from agents.selectors import decision_of
 from marketdata.models import Blob
 
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -42,25 +39,21 @@ def record_completion(
     answered_at: datetime,
 ) -> Completion:
     """Store one try with its texts; a known (turn_key, attempt) returns the row already there, unchanged."""
-    known = Completion.objects.filter(turn_key=turn_key, attempt=attempt)
-    if found := known.first():
-        return found
-    try:
-        with transaction.atomic():
-            return Completion.objects.create(
-                turn_key=turn_key,
-                attempt=attempt,
-                agent=agent,
-                provider=agent.provider.slug,
-                sent_at=sent_at,
-                answered_at=answered_at,
-                cost=_cost(agent),
-                **_texts(messages, request, raw),
-                **_figures(request, raw),
-            )
-    except IntegrityError:
-        # Another worker stored the same try between the look and the insert.
-        return known.get()
+    told = Completion(
+        turn_key=turn_key,
+        attempt=attempt,
+        agent=agent,
+        provider=agent.provider.slug,
+        sent_at=sent_at,
+        answered_at=answered_at,
+        cost=_cost(agent),
+        **_texts(messages, request, raw),
+        **_figures(request, raw),
+    )
+    Completion.objects.bulk_create([told], ignore_conflicts=True)
+    # Another worker may have been first.
+    kept = Completion.objects.get(turn_key=turn_key, attempt=attempt)
+    return told if kept.pk == told.pk else kept
 
 
 def record_decision(
@@ -76,28 +69,26 @@ def record_decision(
 
     ``resting_orders`` is the season's (see :func:`parse_decision`).
     """
-    if found := decision_of(turn_key):
-        return found
     text = Blob.objects.text(completion.text_id) if completion.text_id else ""
     parsed = _parse(completion, text, symbols, resting_orders=resting_orders)
     source = DecisionSource.BASELINE if agent.provider.is_baseline else DecisionSource.MODEL
-    try:
-        with transaction.atomic():
-            return Decision.objects.create(
-                turn_key=turn_key,
-                agent=agent,
-                completion=completion,
-                source=source,
-                status=_decision_status(completion, parsed),
-                text_id=completion.text_id or put_texts([""])[0],
-                summary=parsed.summary,
-                instructions=[instruction_json(wish) for wish in parsed.instructions],
-                repairs=list(parsed.repairs),
-                error=one_line(parsed.error, 500),
-                decided_at=now,
-            )
-    except IntegrityError:
-        return Decision.objects.get(turn_key=turn_key)
+    read = Decision(
+        turn_key=turn_key,
+        agent=agent,
+        completion=completion,
+        source=source,
+        status=_decision_status(completion, parsed),
+        text_id=completion.text_id or put_texts([""])[0],
+        summary=parsed.summary,
+        instructions=[instruction_json(wish) for wish in parsed.instructions],
+        repairs=list(parsed.repairs),
+        error=one_line(parsed.error, 500),
+        decided_at=now,
+    )
+    Decision.objects.bulk_create([read], ignore_conflicts=True)
+    # The first one counts, also where this program would read the answer in another way by now.
+    kept = Decision.objects.get(turn_key=turn_key)
+    return read if kept.pk == read.pk else kept
 
 
 def _parse(
