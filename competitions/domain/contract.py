@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from marketdata.domain.canonical import canonical_json, canonical_time, parse_time, sha256_text
@@ -89,6 +90,7 @@ class Contract:
         )
 
     @classmethod
+    @lru_cache(maxsize=64)  # a season's contract never changes, and every turn asks for it
     def from_json(cls, text: str) -> Contract:
         """Return the contract that :meth:`to_json` wrote; raise ValueError for another version."""
         content = json.loads(text)

@@ -20,7 +20,7 @@ def record_events(
 
     The competition's row is locked by the counter's update until the surrounding transaction ends, which makes ``seq`` dense.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         Competition.objects.filter(pk=competition.pk).update(event_seq=F("event_seq") + len(events))
         last = Competition.objects.values_list("event_seq", flat=True).get(pk=competition.pk)
         first = last - len(events) + 1

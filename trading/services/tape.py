@@ -34,7 +34,7 @@ def effective_position(book: Book, rules: BookRules, told: int) -> int:
     return book.tape_position if rules.needs_ticks else told
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def append_tape(book_id: uuid.UUID, events: Sequence[TapeEvent], *, now: datetime) -> int:
     """Append the events as one segment and return the position of the first of them, from 0.
 
