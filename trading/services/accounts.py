@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from marketdata.domain.canonical import parse_time
 from trading.domain.intents import Exits
@@ -17,16 +18,22 @@ from trading.selectors.tape import marks_at
 
 
 def load_state(
-    account: Account, marks: Mapping[str, Decimal], *, is_numbered: bool = True
+    account: Account,
+    marks: Mapping[str, Decimal],
+    *,
+    is_numbered: bool = True,
+    numbers: tuple[int, int] | None = None,
 ) -> AccountState:
     """Return the account for the engine at ``marks``. Queries three times; lock the account first when something follows from it.
 
-    ``is_numbered`` False leaves out the numbers of the next fill and holding, and a query, where nothing will be filled. A book with
-    drawdown rules costs one query more, for the account's peak.
+    ``numbers`` are those of the next holding and fill where they were read since the lock, which spares a query; ``is_numbered`` False
+    leaves them out where nothing will be filled. A book with drawdown rules costs one query more, for the account's peak.
     """
     positions = Position.objects.open().filter(account=account)
     orders = Order.objects.unfinished().filter(account=account).in_order_of_acceptance()
-    next_position, next_fill = _next_numbers(account) if is_numbered else (1, 1)
+    if numbers is None:
+        numbers = _next_numbers(account) if is_numbered else (1, 1)
+    next_position, next_fill = numbers
     return AccountState(
         ordinal=account.ordinal,
         wallet=account.wallet,
@@ -70,18 +77,19 @@ def _peak(account: Account) -> Decimal:
 
 
 def _next_numbers(account: Account) -> tuple[int, int]:
-    positions = Position.objects.filter(account=OuterRef("pk")).order_by("-seq")
-    fills = Fill.objects.filter(account=OuterRef("pk")).order_by("-seq")
     position, fill = (
         Account.objects.filter(pk=account.pk)
-        .annotate(
-            last_position=Subquery(positions.values("seq")[:1]),
-            last_fill=Subquery(fills.values("seq")[:1]),
-        )
+        .annotate(last_position=last_seq(Position, "pk"), last_fill=last_seq(Fill, "pk"))
         .values_list("last_position", "last_fill")
         .get()
     )
-    return (position or 0) + 1, (fill or 0) + 1
+    return position + 1, fill + 1
+
+
+def last_seq(model: type[Position | Fill], account: str) -> Coalesce:
+    """Return an annotation: the last number of the account's holdings or fills, 0 before the first; ``account`` names its column."""
+    rows = model._default_manager.filter(account=OuterRef(account)).order_by("-seq")
+    return Coalesce(Subquery(rows.values("seq")[:1]), 0)
 
 
 def with_tape_marks(

@@ -16,7 +16,7 @@ from trading.domain.tape import TapeEvent
 from trading.models import Account, Book, Order
 from trading.models.books import BookState, Venue
 from trading.services.accounts import load_state
-from trading.services.locks import lock_account, share_book
+from trading.services.locks import lock_account, lock_to_trade
 from trading.services.reports import may_wait
 from trading.services.saving import Occasion, save_outcome
 from trading.services.tape import Setting, append_tape
@@ -30,9 +30,8 @@ def cancel_orders(
 
     Having none is no fault. Exits belong to positions and stay.
     """
-    book = share_book(Account.objects.values_list("book_id", flat=True).get(pk=account_id))
-    account = lock_account(account_id)
-    account.book = book
+    account = lock_to_trade(account_id)
+    book = account.book
     if book.state in {BookState.HALTED, BookState.ENDED}:
         return Setting(
             book.tape_position, Denial(DenialCode.BOOK_NOT_RUNNING, {"state": book.state})

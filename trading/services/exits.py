@@ -12,10 +12,9 @@ from trading.domain.denials import Denial, DenialCode
 from trading.domain.engine import step
 from trading.domain.events import ExitsSet
 from trading.domain.intents import Wish
-from trading.models import Account
 from trading.models.books import BookState
 from trading.services.accounts import load_state
-from trading.services.locks import lock_account, share_book
+from trading.services.locks import lock_to_trade
 from trading.services.saving import save_positions
 from trading.services.tape import Setting, effective_position
 
@@ -33,9 +32,8 @@ def set_exits(
 
     Their side is checked against the quote's mark; ``quote`` None means that the symbol has none (denied).
     """
-    book = share_book(Account.objects.values_list("book_id", flat=True).get(pk=account_id))
-    account = lock_account(account_id)
-    account.book = book
+    account = lock_to_trade(account_id)
+    book = account.book
     rules = book.frozen_rules()
     position = effective_position(book, rules, tape_position)
     if book.state in {BookState.HALTED, BookState.ENDED}:

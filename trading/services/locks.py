@@ -8,8 +8,9 @@ from __future__ import annotations
 import uuid
 
 from django.db import connection
+from django.db.models import QuerySet
 
-from trading.models import Account, Book
+from trading.models import Account, Book, Order
 
 
 def lock_book(book_id: uuid.UUID) -> Book:
@@ -19,12 +20,35 @@ def lock_book(book_id: uuid.UUID) -> Book:
 
 def share_book(book_id: uuid.UUID) -> Book:
     """Return the book, locked against changes of its state; orders of other accounts go on."""
+    return _shared(Book.objects.filter(pk=book_id))
+
+
+def lock_to_trade(account_id: uuid.UUID) -> Account:
+    """Return the account, locked, with its book, shared."""
+    return _locked_with_book(Account.objects.filter(pk=account_id))
+
+
+def lock_to_report(order_id: uuid.UUID) -> Account:
+    """Return the account of an order, locked, with its book, shared; the order itself must be read afterwards."""
+    return _locked_with_book(
+        Account.objects.filter(pk__in=Order.objects.filter(pk=order_id).values("account_id"))
+    )
+
+
+def _locked_with_book(owner: QuerySet[Account]) -> Account:
+    # Whose an order or account is never changes, so that it may be asked by the statements that lock.
+    book = _shared(Book.objects.filter(pk__in=owner.values("book_id")))
+    account = owner.select_for_update().get()
+    account.book = book
+    return account
+
+
+def _shared(found: QuerySet[Book]) -> Book:
     if connection.vendor == "postgresql":
         # Django knows no FOR SHARE.
-        table = connection.ops.quote_name(Book._meta.db_table)
-        query = f"SELECT * FROM {table} WHERE id = %s FOR SHARE"
-        return Book.objects.raw(query, [book_id])[0]
-    return Book.objects.get(pk=book_id)
+        sql, parameters = found.query.sql_with_params()
+        return Book.objects.raw(f"{sql} FOR SHARE", parameters)[0]
+    return found.get()
 
 
 def lock_account(account_id: uuid.UUID) -> Account:

@@ -25,7 +25,7 @@ from trading.models.accounts import AccountStatus
 from trading.models.books import BookState
 from trading.models.orders import OrderCause, OrderStatus
 from trading.services.accounts import load_state, with_tape_marks
-from trading.services.locks import lock_account, share_book
+from trading.services.locks import lock_to_trade
 from trading.services.pace import decisions_last_hour
 from trading.services.reports import apply_report
 from trading.venues import open_venue
@@ -114,7 +114,9 @@ def place_order(
         return order
     book = order.account.book
     report = open_venue(book.venue).send(order, quote, book.frozen_rules())
-    apply_report(order.pk, report, tape_position=tape_position, now=now)
+    fill = apply_report(order.pk, report, tape_position=tape_position, now=now)
+    if fill is not None:
+        return fill.order
     order.refresh_from_db()
     return order
 
@@ -131,10 +133,8 @@ def _accept(
 ) -> Order:
     if quote is not None and quote.symbol != wish.symbol:
         raise ValueError(f"a quote of {wish.symbol} is wanted, was one of {quote.symbol}")
-    book_id = Account.objects.values_list("book_id", flat=True).get(pk=account_id)
-    book = share_book(book_id)
-    account = lock_account(account_id)
-    account.book = book
+    account = lock_to_trade(account_id)
+    book = account.book
     known = Order.objects.filter(client_order_id=slip.client_order_id).first()
     if known is not None:
         known.account = account

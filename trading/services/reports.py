@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, OrderEnded, VenueReport
 from trading.domain.reports import within_position
-from trading.models import Account, Book, Fill, Order
+from trading.models import Account, Book, Fill, Order, Position
 from trading.models.books import BookState, Venue
 from trading.models.orders import OrderKind, OrderStatus
-from trading.services.accounts import load_state
-from trading.services.locks import lock_account, share_book
+from trading.services.accounts import last_seq, load_state
+from trading.services.locks import lock_to_report
 from trading.services.saving import Occasion, save_outcome
 from trading.services.tape import effective_position
 
@@ -34,12 +36,21 @@ def apply_report(
 
     None for a report without an execution, and for one of a paper order that was cancelled before it came.
     """
-    account, order = _locked(order_id)
+    account = lock_to_report(order_id)
     book = account.book
-    booked = Fill.objects.filter(order=order, trade_id=report.trade_id).first()
-    if booked is not None or _is_too_late(account, order):
-        return booked
-    state = load_state(account, {})
+    # Read after the lock, so that nobody has changed it since.
+    found: Any = Order.objects.annotate(
+        is_booked=Exists(Fill.objects.filter(order=OuterRef("pk"), trade_id=report.trade_id)),
+        last_position=last_seq(Position, "account"),
+        last_fill=last_seq(Fill, "account"),
+    ).get(pk=order_id)
+    order: Order = found
+    order.account = account
+    if found.is_booked:
+        return Fill.objects.get(order=order, trade_id=report.trade_id)
+    if _is_too_late(account, order):
+        return None
+    state = load_state(account, {}, numbers=(found.last_position + 1, found.last_fill + 1))
     if book.venue == Venue.PAPER:
         report = within_position(state, report)
     rules = book.frozen_rules()
@@ -60,7 +71,9 @@ def end_order(
     order_id: uuid.UUID, status: EndStatus, *, market_at: datetime, now: datetime
 ) -> Order:
     """End an open order unfilled, or with what it has, and free its reserve; one that has ended already stays as it is."""
-    account, order = _locked(order_id)
+    account = lock_to_report(order_id)
+    order = Order.objects.get(pk=order_id)
+    order.account = account
     if order.status in UNFINISHED:
         ended = OrderEnded(market_at, order.client_order_id, status)
         outcome = step(load_state(account, {}), ended, account.book.frozen_rules())
@@ -76,18 +89,6 @@ def may_wait(book: Book, order: Order) -> bool:
     if book.state in {BookState.HALTED, BookState.ENDED}:
         return False
     return order.reduce_only or book.state == BookState.RUNNING
-
-
-def _locked(order_id: uuid.UUID) -> tuple[Account, Order]:
-    """Return order and account, its book with it; shared, so that no market fact acts on the account meanwhile."""
-    ids = Order.objects.values_list("account_id", "account__book_id").get(pk=order_id)
-    book = share_book(ids[1])
-    account = lock_account(ids[0])
-    account.book = book
-    # Read after the lock, so that nobody has changed it since.
-    order = Order.objects.get(pk=order_id)
-    order.account = account
-    return account, order
 
 
 def _is_too_late(account: Account, order: Order) -> bool:
