@@ -14,11 +14,6 @@ from trading.models.orders import OrderSide
 from trading.services.accounts import order_state, position_state
 
 
-def book_state(book_id: UUID) -> str:
-    """Return the book's state as committed now."""
-    return Book.objects.values_list("state", flat=True).get(pk=book_id)
-
-
 def tape_position(book_id: UUID) -> int:
     """Return the number of events on the book's tape."""
     return Book.objects.values_list("tape_position", flat=True).get(pk=book_id)
@@ -31,16 +26,22 @@ def denial_text(order: Order) -> str:
     return str(Denial(DenialCode(order.denial_code), order.denial_context))
 
 
-def closed_by(fill: Fill) -> Position | None:
-    """Return the holding that this fill brought to zero, None when it closed none."""
+def closed_by(fills: Iterable[Fill]) -> dict[UUID, Position]:
+    """Return the holdings that these fills brought to zero, by the fill's id; those that closed none are left out. One query."""
     # By the side as well: at one instant of a replay a holding may be closed and the next one opened.
-    closed = Position.objects.closed().filter(
-        account_id=fill.account_id,
-        symbol=fill.symbol,
-        closed_at=fill.at,
-        is_long=fill.side == OrderSide.SELL,
+    ends = {
+        fill.pk: (fill.account_id, fill.symbol, fill.at, fill.side == OrderSide.SELL)
+        for fill in fills
+    }
+    rows = Position.objects.closed().filter(
+        account_id__in={end[0] for end in ends.values()},
+        closed_at__in={end[2] for end in ends.values()},
     )
-    return closed.order_by("-seq").first()
+    closed = {
+        (row.account_id, row.symbol, row.closed_at, row.is_long): row
+        for row in rows.order_by("seq")
+    }
+    return {key: closed[end] for key, end in ends.items() if end in closed}
 
 
 def states_at(

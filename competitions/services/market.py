@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from competitions.domain.contract import Contract
 from competitions.models import Competition, Round
@@ -14,6 +16,7 @@ from competitions.services.setup import history_from
 from marketdata import services as marketdata
 from marketdata.domain.facts import Quote, Timeframe
 from marketdata.feeds import FeedError, open_feed
+from marketdata.models import Blob
 from marketdata.services import CapturedSnapshot, quotes_of
 from trading.domain.rules import FillRule
 
@@ -23,6 +26,13 @@ logger = logging.getLogger(__name__)
 def contract_of(competition: Competition) -> Contract:
     """Return the frozen contract of a started season."""
     return Contract.from_json(competition.contract)
+
+
+@lru_cache(maxsize=8)  # a text under its hash never changes, and every turn of a round fills on it
+def quotes_in(manifest: str) -> tuple[Mapping[str, Quote], Mapping[str, Quote]]:
+    """Return the quotes of the snapshot whose manifest has this hash, and the opens of the bars after it."""
+    content = json.loads(Blob.objects.text(manifest))
+    return quotes_of(content), quotes_of(content, key="opens")
 
 
 def capture_for(round_: Round, contract: Contract, *, now: datetime) -> CapturedSnapshot:

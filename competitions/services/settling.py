@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from agents import services as agents
@@ -23,18 +24,17 @@ from competitions.models import Competition, Leg, Round, Turn
 from competitions.models.competitions import ClockKind
 from competitions.models.events import EventKind
 from competitions.models.rounds import LegVerdict, TurnOutcome, TurnState
-from competitions.services.bookkeeping import book_state, closed_by, denial_text
+from competitions.services.bookkeeping import closed_by, denial_text
 from competitions.services.events import record_events
-from competitions.services.market import contract_of, quotes_now
+from competitions.services.market import contract_of, quotes_in, quotes_now
 from competitions.services.replaying import verdict_of, wish_of
 from competitions.services.tape import quote_events, quotes_at
 from marketdata.domain.canonical import canonical_decimal
 from marketdata.domain.facts import Quote
 from marketdata.feeds import FeedError
-from marketdata.services import quotes_of
 from trading import services as trading
 from trading.domain.rules import FillRule
-from trading.models import Order
+from trading.models import Fill, Order
 from trading.models.books import BookState
 from trading.models.orders import OrderCause, OrderKind, OrderStatus
 
@@ -48,6 +48,9 @@ FAILED = {
 }
 # An answer that came in time may still be settled this long after the deadline.
 SETTLE_GRACE = timedelta(seconds=20)
+# What an order that has ended says at any time: after a crash it is read off the order again, so that the leg may be written when the
+# turn is settled. Exits are set anew by whoever comes back, and a waiting order goes on: those are written down at once.
+FOUND_AGAIN = {LegVerdict.HELD, LegVerdict.FILLED, LegVerdict.DENIED, LegVerdict.REJECTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ class TurnToSettle:
 class FillMarket:
     """What a turn's orders fill on: quotes, the marks of all symbols, and the tape position after both."""
 
-    quotes: dict[str, Quote]
-    marks: dict[str, Decimal]
+    quotes: Mapping[str, Quote]
+    marks: Mapping[str, Decimal]
     tape_position: int
     is_now: bool = False
 
@@ -82,9 +85,8 @@ def settle_turn(turn: TurnToSettle, completion: Completion) -> TurnOutcome | Non
     owned = Turn.objects.filter(pk=turn.turn_id, fence=turn.fence).exclude(state=TurnState.SETTLED)
     if not owned.update(state=TurnState.ANSWERED):
         return None
-    round_ = Round.objects.select_related("competition__feed", "competition__book", "snapshot").get(
-        pk=turn.round_id
-    )
+    row = _with_round(turn)
+    round_ = row.round
     contract = contract_of(round_.competition)
     decision = agents.record_decision(
         turn.turn_key,
@@ -97,9 +99,19 @@ def settle_turn(turn: TurnToSettle, completion: Completion) -> TurnOutcome | Non
     outcome, reason = _without_trading(turn, round_, completion, decision)
     legs: list[Leg] = []
     if outcome is None:
-        legs = _place(turn, round_, contract, decision)
+        legs = _place(turn, row, contract, decision)
         outcome = outcome_of(legs)
-    return _settled(turn, round_.competition, outcome, legs, decision=decision, reason=reason)
+    return _settled(turn, row, outcome, legs, decision=decision, reason=reason)
+
+
+def _with_round(turn: TurnToSettle) -> Any:
+    """Return the turn's row with all that is read for settling it; ``has_legs`` says that some are on record."""
+    rows = Turn.objects.select_related(
+        "participant", "round__competition__feed", "round__competition__book", "round__snapshot"
+    )
+    return rows.annotate(has_legs=Exists(Leg.objects.filter(turn=OuterRef("pk")))).get(
+        pk=turn.turn_id
+    )
 
 
 def _without_trading(
@@ -112,39 +124,41 @@ def _without_trading(
     if completion.answered_at > turn.deadline_at:
         late = (completion.answered_at - turn.deadline_at).total_seconds()
         return TurnOutcome.LATE, f"answered {late:.1f} s after the deadline"
-    started = Order.objects.filter(turn_key=turn.turn_key).exists()
     is_wall = round_.competition.clock == ClockKind.WALL
-    if is_wall and not started and timezone.now() > turn.deadline_at + SETTLE_GRACE:
+    is_late = is_wall and timezone.now() > turn.deadline_at + SETTLE_GRACE
+    # Each order looks at the book again, under its lock.
+    is_running = round_.competition.opened_book.state == BookState.RUNNING
+    if is_running and not is_late:
+        return None, ""
+    if Order.objects.filter(turn_key=turn.turn_key).exists():
+        return None, ""
+    if is_late:
         return (
             TurnOutcome.LATE,
             "answered in time, but the arena was interrupted until after the deadline",
         )
-    if not started and book_state(round_.competition.opened_book.pk) != BookState.RUNNING:
-        return TurnOutcome.CANCELLED, "the season was no longer running when the answer came"
-    return None, ""
+    return TurnOutcome.CANCELLED, "the season was no longer running when the answer came"
 
 
-def _place(turn: TurnToSettle, round_: Round, contract: Contract, decision: Decision) -> list[Leg]:
+def _place(turn: TurnToSettle, row: Any, contract: Contract, decision: Decision) -> list[Leg]:
     """Take the instructions in their order; legs that were done before a crash are kept as they are."""
     instructions = [instruction_from_json(fields) for fields in decision.instructions]
-    done = {
-        leg.index: leg for leg in Leg.objects.filter(turn_id=turn.turn_id).select_related("order")
-    }
-    market = _fill_market(turn, round_, contract, instructions)
+    known = Leg.objects.filter(turn_id=turn.turn_id).select_related("order")
+    done = {leg.index: leg for leg in known} if row.has_legs else {}
+    market = _fill_market(turn, row, contract, instructions)
     return [
-        done.get(index) or _place_leg(turn, round_, index, instruction, market)
+        done.get(index) or _place_leg(turn, row.round, index, instruction, market)
         for index, instruction in enumerate(instructions, start=1)
     ]
 
 
 def _fill_market(
-    turn: TurnToSettle, round_: Round, contract: Contract, instructions: list[Instruction]
+    turn: TurnToSettle, row: Turn, contract: Contract, instructions: list[Instruction]
 ) -> FillMarket:
+    round_ = row.round
     assert round_.snapshot is not None
-    manifest = round_.snapshot.content()
-    quotes = quotes_of(manifest)
+    quotes, opens = quotes_in(round_.snapshot.sha256)
     marks = {symbol: quote.mark for symbol, quote in quotes.items()}
-    opens = quotes_of(manifest, key="opens")
     after = round_.first_tape_position + len(quotes) + len(opens)
     if contract.rules.fill_rule == FillRule.SNAPSHOT:
         return FillMarket(quotes, marks, after)
@@ -152,16 +166,16 @@ def _fill_market(
         return FillMarket(opens, marks, after)
     traded = {item.symbol for item in instructions if item.action != Action.HOLD}
     symbols = sorted(traded & {spec.symbol for spec in contract.rules.instruments})
-    first, arrived = _arrival_quotes(turn, round_, symbols)
+    first, arrived = _arrival_quotes(turn, row, symbols)
     return FillMarket(arrived, marks, after if first is None else first + len(arrived), is_now=True)
 
 
 def _arrival_quotes(
-    turn: TurnToSettle, round_: Round, symbols: list[str]
+    turn: TurnToSettle, row: Turn, symbols: list[str]
 ) -> tuple[int | None, dict[str, Quote]]:
     """Return the first quotes after the answer and their place on the tape, where they are put once and read from ever after."""
-    competition = round_.competition
-    position = Turn.objects.values_list("tape_position", flat=True).get(pk=turn.turn_id)
+    competition = row.round.competition
+    position = row.tape_position
     if position is not None:
         return position, quotes_at(competition.opened_book.pk, position)
     if not symbols:
@@ -172,7 +186,7 @@ def _arrival_quotes(
         logger.warning("no quote on arrival turn_key=%s: %s", turn.turn_key, error)
         return None, {}
     with transaction.atomic():
-        Competition.objects.select_for_update().get(pk=competition.pk)
+        Competition.objects.select_for_update().values_list("pk").get(pk=competition.pk)
         position = trading.append_tape(
             competition.opened_book.pk, quote_events(quotes), now=timezone.now()
         )
@@ -237,17 +251,16 @@ def _leg(
     order: Order | None = None,
     position: int,
 ) -> Leg:
-    leg, _ = Leg.objects.get_or_create(
-        turn_id=turn.turn_id,
-        index=index,
-        defaults={
-            "instruction": instruction_json(instruction),
-            "verdict": verdict,
-            "denial": denial[:300],
-            "order": order,
-            "tape_position": position,
-        },
-    )
+    told = {
+        "instruction": instruction_json(instruction),
+        "verdict": verdict,
+        "denial": denial[:300],
+        "order": order,
+        "tape_position": position,
+    }
+    if verdict in FOUND_AGAIN and (order is not None or instruction.action == Action.HOLD):
+        return Leg(turn_id=turn.turn_id, index=index, **told)
+    leg, _ = Leg.objects.get_or_create(turn_id=turn.turn_id, index=index, defaults=told)
     return leg
 
 
@@ -297,7 +310,7 @@ def settle_without_answer(
 
 def _settled(
     turn: TurnToSettle,
-    competition: Competition,
+    row: Turn,
     outcome: TurnOutcome,
     legs: list[Leg],
     *,
@@ -318,34 +331,37 @@ def _settled(
             lease_until=None,
         ):
             return None
-        row = Turn.objects.select_related("round", "participant").get(pk=turn.turn_id)
-        record_events(competition, *_events_of(row, legs), now=now)
+        Leg.objects.bulk_create(leg for leg in legs if leg.pk is None)
+        where = {"round": row.round.number, "participant": row.participant.slug}
+        settled = {**where, "outcome": str(outcome), "reason": reason[:300]}
+        events = [*_fill_events(where, legs), (EventKind.TURN_SETTLED, settled)]
+        record_events(row.round.competition, *events, now=now)
     return outcome
 
 
-def _events_of(turn: Turn, legs: list[Leg]) -> list[tuple[str, dict[str, Any]]]:
-    where = {"round": turn.round.number, "participant": turn.participant.slug}
-    events: list[tuple[str, dict[str, Any]]] = []
-    for leg in legs:
-        if leg.verdict != LegVerdict.FILLED or leg.order is None:
-            continue
-        for fill in leg.order.fills.order_by("seq"):
+def _fill_events(
+    where: dict[str, Any], legs: Sequence[Leg]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what orders filled and holdings they closed; two queries."""
+    filled = [leg for leg in legs if leg.verdict == LegVerdict.FILLED]
+    fills = Fill.objects.filter(order__in=[leg.order_id for leg in filled]).order_by("seq")
+    closings = closed_by(fills) if filled else {}
+    for leg in filled:
+        for fill in fills:
+            if fill.order_id != leg.order_id:
+                continue
             figures = {
                 "symbol": fill.symbol,
                 "side": fill.side,
                 "quantity": canonical_decimal(fill.quantity),
                 "price": canonical_decimal(fill.price),
             }
-            events.append((EventKind.ORDER_FILLED, {**where, "leg": leg.index, **figures}))
-            closed = closed_by(fill)
+            yield EventKind.ORDER_FILLED, {**where, "leg": leg.index, **figures}
+            closed = closings.get(fill.pk)
             if closed is not None:
                 result = {
                     "symbol": closed.symbol,
                     "realised": canonical_decimal(closed.realised),
                     "fees": canonical_decimal(closed.fees),
                 }
-                events.append((EventKind.POSITION_CLOSED, {**where, **result}))
-    events.append(
-        (EventKind.TURN_SETTLED, {**where, "outcome": turn.outcome, "reason": turn.reason})
-    )
-    return events
+                yield EventKind.POSITION_CLOSED, {**where, **result}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent, Completion
@@ -458,3 +459,41 @@ def test_an_agent_without_a_key_is_skipped_with_a_hint_and_does_not_hold_up_the_
         ),
     }
     assert verify_season(season).problems == []
+
+
+# --- how much it asks ---------------------------------------------------------------------------
+
+ONE_LONG = json.dumps(
+    {
+        "summary": "One order.",
+        "instructions": [
+            {"action": "open_long", "symbol": "BTCUSDT", "margin_fraction": "0.1", "leverage": 2}
+        ],
+    }
+)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("rule", "most"), [(FillRule.ARRIVAL, 53), (FillRule.SNAPSHOT, 43)])
+def test_an_answer_of_one_order_is_stored_and_settled_with_few_queries(
+    server, monkeypatch, rule, most
+):
+    # Begin and end of a transaction count; the feed's own look at its market counts once.
+    server.say = ONE_LONG
+    round_ = make_wall_round(server, fill_rule=rule, interval_seconds=60, deadline_seconds=60)
+    asked: list[dict[str, str]] = []
+    for name in ("_store", "settle_turn"):
+        real = getattr(turns, name)
+
+        def counted(*args: Any, real: Callable[..., Any] = real) -> Any:
+            with CaptureQueriesContext(connection) as queries:
+                result = real(*args)
+            asked.extend(queries.captured_queries)
+            return result
+
+        monkeypatch.setattr(turns, name, counted)
+
+    turns.play_turns(round_.pk, ids(round_))
+
+    assert Turn.objects.get().outcome == "TRADED"
+    assert 0 < len(asked) <= most, "\n".join(query["sql"][:160] for query in asked)
