@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -91,6 +92,7 @@ class TierTable:
         )
 
 
+@lru_cache(maxsize=1024)  # asked for at every mark
 @exact
 def default_table(spec: InstrumentSpec) -> TierTable:
     """Return the one tier of a symbol whose table is not known: half of what its highest leverage asks as margin."""
