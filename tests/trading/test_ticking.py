@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -24,6 +23,7 @@ from tests.trading.builders import (
     spec,
     tier_table,
 )
+from tests.trading.resting import with_resting
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side
 from trading.domain.liquidation import liquidate
 from trading.domain.maintenance import account_health
@@ -42,14 +42,7 @@ def ticking(*, resting: bool = True, **changes: object) -> BookRules:
     specs = (spec("XUSDT"), spec("YUSDT", max_leverage=5), spec("ZUSDT"))
     table = tier_table((0, 2000, "0.01", 0, 20), (2000, None, "0.1", 180, 10))
     fields = {"acts_between_rounds": True, "instruments": specs, "tiers": (table,), **changes}
-    return with_resting(make_rules(slippage_bps=D(7), **fields), resting)
-
-
-def with_resting(rules: BookRules, resting: bool) -> BookRules:
-    """Return the rules so, whether or not a book may have them so."""
-    other = copy.copy(rules)
-    object.__setattr__(other, "resting_orders", resting)
-    return other
+    return with_resting(make_rules(slippage_bps=D(7), **fields), resting=resting)
 
 
 def full_walk(
@@ -60,7 +53,7 @@ def full_walk(
     def taken(now: AccountState, moment: object) -> Outcome | None:
         return liquidate(now, rules, at=at(0)) if rules.acts_between_rounds else None
 
-    plain = with_resting(rules, False)
+    plain = with_resting(rules, resting=False)
     state = state.with_marks({symbol: seen.mark for symbol, seen in quotes.items()})
     if not rules.resting_orders:
         outcome = taken(state, None) or Outcome(state=state)

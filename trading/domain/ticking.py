@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from marketdata.domain.facts import Quote
 from marketdata.domain.instruments import MONEY_UNIT, InstrumentSpec, round_money
+from trading.domain.drawdown import DrawdownTier, drawdown_tier
 from trading.domain.intents import OrderKind, Side
 from trading.domain.margin import isolated_wallet
 from trading.domain.money import ZERO, exact
@@ -43,7 +44,16 @@ class Tick:
         """Return whether the tick may do more to the account than mark it."""
         if self.rules.resting_orders and self._touches(state):
             return True
-        return self.rules.acts_between_rounds and not self._covers(state)
+        if not self.rules.acts_between_rounds:
+            return False
+        return not self._covers(state) or self._falls(state)
+
+    def _falls(self, state: AccountState) -> bool:
+        """Return whether the account has fallen so far that it is closed."""
+        if self.rules.drawdown_close_pct is None:
+            return False
+        marks = {symbol: quote.mark for symbol, quote in self.quotes.items()}
+        return drawdown_tier(state.with_marks(marks), self.rules) is DrawdownTier.CLOSE
 
     def _touches(self, state: AccountState) -> bool:
         for symbol, held in state.positions.items():

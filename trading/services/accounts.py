@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -45,26 +45,6 @@ def load_state(
         funded_at=funded_at(account.book),
         peak=_peak(account) if account.book.frozen_rules().watches_drawdown else None,
     )
-
-
-def states_of(accounts: Sequence[Account]) -> dict[uuid.UUID, AccountState]:
-    """Return the accounts for the engine, without marks and numbers, by two queries however many they are."""
-    positions: dict[uuid.UUID, dict[str, PositionState]] = {row.pk: {} for row in accounts}
-    for held in Position.objects.open().filter(account__in=accounts):
-        positions[held.account_id][held.symbol] = position_state(held)
-    orders: dict[uuid.UUID, dict[str, OrderState]] = {row.pk: {} for row in accounts}
-    waiting = Order.objects.unfinished().filter(account__in=accounts)
-    for order in waiting.in_order_of_acceptance():
-        orders[order.account_id][order.client_order_id] = order_state(order)
-    return {
-        row.pk: AccountState(
-            ordinal=row.ordinal,
-            wallet=row.wallet,
-            positions=positions[row.pk],
-            orders=orders[row.pk],
-        )
-        for row in accounts
-    }
 
 
 def funded_at(book: Book) -> dict[str, datetime]:

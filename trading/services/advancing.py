@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,14 +15,17 @@ from django.utils import timezone
 
 from marketdata.domain.canonical import canonical_time
 from trading.domain.acting import Bars, Fact, Funding, Night, Ticks, act_on
+from trading.domain.intents import Side
 from trading.domain.outcome import BookedFill, EntryKind, OrderChange, Outcome
 from trading.domain.rules import BookRules
 from trading.domain.state import AccountState, PositionState
 from trading.domain.tape import TapeEvent
-from trading.models import Account, Book, Fill, Order, Position, Standing
+from trading.domain.ticking import Tick
+from trading.models import Account, Book, Fill, Position, Standing
 from trading.models.books import BookState
+from trading.selectors.holdings import book_states
 from trading.selectors.tape import marks_at
-from trading.services.accounts import funded_at, states_of
+from trading.services.accounts import funded_at
 from trading.services.locks import lock_book
 from trading.services.saving import Occasion, is_wiped_out, save_outcome
 from trading.services.tape import append_tape
@@ -83,36 +86,34 @@ def _is_fresh(fact: Fact, book: Book) -> bool:
 
 @dataclass(slots=True)
 class _Shown:
-    """One account on its way through the facts: its state, and after which fact what happened."""
+    """One account on its way through the facts: its state before, and after which fact what happened."""
 
-    account: Account
-    state: AccountState
+    account_id: uuid.UUID
+    before: AccountState
     outcomes: list[tuple[int, Outcome]]
 
 
 def _show(book: Book, facts: Sequence[Fact], rules: BookRules, *, now: datetime) -> list[Happening]:
-    accounts, states = _busy(book, facts)
-    late = _late_fills(accounts, facts)
-    shown = [
-        _walk(account, states[account.pk], facts, rules, late[account.pk]) for account in accounts
-    ]
+    states = _at_stake(book, facts, rules)
+    late = _late_fills(states, facts)
+    shown = [_walk(key, state, facts, rules, late[key]) for key, state in states.items()]
     moved = [item for item in shown if item.outcomes]
-    numbers = _next_numbers([item.account for item in moved])
+    accounts = Account.objects.in_bulk([item.account_id for item in moved])
+    numbers = _next_numbers(accounts.values())
     kept = _kept(facts, moved)
     first = append_tape(book.pk, [event for event, _ in kept.values()], now=now)
     happenings: list[Happening] = []
     for item in moved:
+        account = accounts[item.account_id]
+        account.book = book
+        position, fill = numbers[account.pk]
         # Walked once more with the numbers of its next fill and holding, which the others do without.
-        state = replace(
-            states[item.account.pk],
-            next_position=numbers[item.account.pk][0],
-            next_fill=numbers[item.account.pk][1],
-        )
-        again = _walk(item.account, state, facts, rules, late[item.account.pk])
+        state = replace(item.before, next_position=position, next_fill=fill)
+        again = _walk(account.pk, state, facts, rules, late[account.pk])
         for index, outcome in again.outcomes:
-            position = first + kept[index][1] + 1
-            _save(item.account, facts[index], outcome, position=position, rules=rules)
-            happenings.append(_happening(item.account, facts[index], outcome))
+            place = first + kept[index][1] + 1
+            _save(account, facts[index], outcome, position=place)
+            happenings.append(_happening(account, facts[index], outcome))
     for fact in facts:
         for symbol in _symbols_settled(fact):
             book.funded_at[symbol] = canonical_time(fact.at)
@@ -125,33 +126,41 @@ def _symbols_settled(fact: Fact) -> Iterable[str]:
     return fact.marks if isinstance(fact, Night) else []
 
 
-def _busy(book: Book, facts: Sequence[Fact]) -> tuple[list[Account], dict[uuid.UUID, AccountState]]:
-    """Return the accounts that the market can change, by ordinal, and their states."""
-    held = Position.objects.open().filter(account__book=book).values_list("account_id", flat=True)
-    waiting = Order.objects.unfinished().filter(account__book=book)
-    stamped = {fact.symbol: fact.at for fact in facts if isinstance(fact, Funding)}
-    busy = set(held) | set(waiting.values_list("account_id", flat=True))
-    if stamped:
-        since = min(stamped.values())
-        after = Fill.objects.filter(account__book=book, at__gt=since, symbol__in=stamped)
-        busy |= set(after.values_list("account_id", flat=True))
-    accounts = list(Account.objects.filter(pk__in=busy).order_by("ordinal")) if busy else []
-    for account in accounts:
-        account.book = book
-    states = states_of(accounts)
-    symbols = {symbol for state in states.values() for symbol in state.positions}
-    marks = marks_at(book.pk, symbols, tape_position=book.tape_position) if symbols else {}
-    funded, peaks = funded_at(book), _peaks(accounts, book.frozen_rules())
-    return accounts, {
+def _at_stake(book: Book, facts: Sequence[Fact], rules: BookRules) -> dict[uuid.UUID, AccountState]:
+    """Return the states of the accounts that the facts may change, by ordinal; a constant number of queries for all accounts."""
+    all_states = book_states(book.pk)
+    symbols = {symbol for state in all_states.values() for symbol in state.positions}
+    told = facts[0].quotes.keys() if isinstance(facts[0], Ticks) else ()
+    missing = symbols.difference(told)
+    marks = marks_at(book.pk, missing, tape_position=book.tape_position) if missing else {}
+    late = _traded_since(book, facts)
+    funded, peaks = funded_at(book), _peaks(book, rules)
+    states = {
         key: replace(state, marks=marks, funded_at=funded, peak=peaks.get(key))
-        for key, state in states.items()
+        for key, state in all_states.items()
+        if state.positions or state.orders or key in late
     }
+    if len(facts) == 1 and isinstance(facts[0], Ticks):
+        tick = Tick(facts[0].quotes, rules)
+        return {key: state for key, state in states.items() if tick.may_act(state)}
+    return states
 
 
-def _peaks(accounts: Sequence[Account], rules: BookRules) -> dict[uuid.UUID, Decimal]:
+def _traded_since(book: Book, facts: Sequence[Fact]) -> set[uuid.UUID]:
+    """Return the accounts with fills later than a funding stamp among the facts: what they held then may be gone."""
+    stamped = {fact.symbol: fact.at for fact in facts if isinstance(fact, Funding)}
+    if not stamped:
+        return set()
+    fills = Fill.objects.filter(
+        account__book=book, at__gt=min(stamped.values()), symbol__in=stamped
+    )
+    return set(fills.values_list("account_id", flat=True))
+
+
+def _peaks(book: Book, rules: BookRules) -> dict[uuid.UUID, Decimal]:
     if not rules.watches_drawdown:
         return {}
-    rows = Standing.objects.filter(account__in=accounts)
+    rows = Standing.objects.filter(account__book=book)
     return dict(rows.values_list("account_id", "peak"))
 
 
@@ -159,17 +168,16 @@ LateFills = Mapping[str, Sequence[tuple[datetime, Decimal]]]
 
 
 def _late_fills(
-    accounts: Sequence[Account], facts: Sequence[Fact]
+    accounts: Iterable[uuid.UUID], facts: Sequence[Fact]
 ) -> dict[uuid.UUID, dict[str, list[tuple[datetime, Decimal]]]]:
     """Return, by account and symbol, the signed fills after the first funding stamp among the facts."""
     found: dict[uuid.UUID, dict[str, list[tuple[datetime, Decimal]]]] = {
-        account.pk: defaultdict(list) for account in accounts
+        key: defaultdict(list) for key in accounts
     }
     stamps = [fact.at for fact in facts if isinstance(fact, Funding)]
-    if stamps:
-        rows = Fill.objects.filter(account__in=accounts, at__gt=min(stamps))
-        for fill in rows:
-            signed = fill.quantity if fill.side == "BUY" else -fill.quantity
+    if stamps and found:
+        for fill in Fill.objects.filter(account__in=found, at__gt=min(stamps)):
+            signed = fill.quantity * Side(fill.side).sign
             found[fill.account_id][fill.symbol].append((fill.at, signed))
     return found
 
@@ -183,13 +191,14 @@ def held_at(
 
 
 def _walk(
-    account: Account,
+    account_id: uuid.UUID,
     state: AccountState,
     facts: Sequence[Fact],
     rules: BookRules,
     late: LateFills,
 ) -> _Shown:
     outcomes: list[tuple[int, Outcome]] = []
+    before = state
     for index, fact in enumerate(facts):
         held = None
         if isinstance(fact, Funding):
@@ -198,7 +207,7 @@ def _walk(
         state = outcome.state
         if not outcome.is_empty:
             outcomes.append((index, outcome))
-    return _Shown(account, state, outcomes)
+    return _Shown(account_id, before, outcomes)
 
 
 def _kept(facts: Sequence[Fact], moved: Iterable[_Shown]) -> dict[int, tuple[TapeEvent, int]]:
@@ -210,7 +219,7 @@ def _kept(facts: Sequence[Fact], moved: Iterable[_Shown]) -> dict[int, tuple[Tap
     return {index: (facts[index].as_event(), place) for place, index in enumerate(kept)}
 
 
-def _next_numbers(accounts: Sequence[Account]) -> dict[uuid.UUID, tuple[int, int]]:
+def _next_numbers(accounts: Collection[Account]) -> dict[uuid.UUID, tuple[int, int]]:
     positions = dict(
         Position.objects.filter(account__in=accounts)
         .values_list("account_id")
@@ -224,9 +233,7 @@ def _next_numbers(accounts: Sequence[Account]) -> dict[uuid.UUID, tuple[int, int
     return {row.pk: (positions.get(row.pk, 0) + 1, fills.get(row.pk, 0) + 1) for row in accounts}
 
 
-def _save(
-    account: Account, fact: Fact, outcome: Outcome, *, position: int, rules: BookRules
-) -> None:
+def _save(account: Account, fact: Fact, outcome: Outcome, *, position: int) -> None:
     moment = timezone.now()
     latency = None
     if isinstance(fact, Ticks):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,8 +16,8 @@ from trading.domain.standings import Drawdown
 from trading.domain.state import AccountState
 from trading.models import Account, Book, EquityPoint, EquityRollup, Standing
 from trading.models.accounts import RollupSpan
+from trading.selectors.holdings import open_holdings, waiting_orders
 from trading.selectors.tape import marks_at
-from trading.services.accounts import states_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +53,24 @@ def record_equity(
 def _states(
     book_id: uuid.UUID, accounts: Sequence[Account], marks: Mapping[str, Decimal]
 ) -> dict[uuid.UUID, AccountState]:
-    """Return all accounts for the engine at ``marks``, by a constant number of queries."""
-    states = states_of(accounts)
-    symbols = {symbol for state in states.values() for symbol in state.positions}
+    """Return all accounts for the engine, by three queries however many they are."""
+    positions, orders = open_holdings(book_id), waiting_orders(book_id)
+    symbols = {symbol for held in positions.values() for symbol in held}
     missing = symbols - set(marks)
     if missing:
         position = Book.objects.values_list("tape_position", flat=True).get(pk=book_id)
         told = marks_at(book_id, missing, tape_position=position)
         marks = {**told, **marks}
-    return {key: replace(state, marks=marks) for key, state in states.items()}
+    return {
+        row.pk: AccountState(
+            ordinal=row.ordinal,
+            wallet=row.wallet,
+            positions=positions[row.ordinal],
+            orders=orders[row.ordinal],
+            marks=marks,
+        )
+        for row in accounts
+    }
 
 
 def _point(account: Account, figures: AccountFigures, *, number: int, at: datetime) -> EquityPoint:
