@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("round_overhead", "answers", "turns", "startup", "push", "clock", "admin_lists")
+NAMES = ("round_overhead", "answers", "turns", "startup", "push", "clock", "admin_lists", "account")
 
 
 def main() -> int:
