@@ -11,7 +11,7 @@ from trading.domain.denials import Denial, DenialCode
 from trading.domain.state import AccountState, OrderState, PositionState
 from trading.models import Account, Book, Fill, Order, Position, Standing
 from trading.models.orders import OrderSide
-from trading.services.accounts import order_state, position_state
+from trading.selectors.states import order_state, position_state
 
 
 def tape_position(book_id: UUID) -> int:

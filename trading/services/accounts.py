@@ -11,9 +11,9 @@ from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from marketdata.domain.canonical import parse_time
-from trading.domain.intents import Exits
-from trading.domain.state import AccountState, OrderState, PositionState
+from trading.domain.state import AccountState
 from trading.models import Account, Book, Fill, Order, Position, Standing
+from trading.selectors.states import order_state, position_state
 from trading.selectors.tape import marks_at
 
 
@@ -80,45 +80,3 @@ def with_tape_marks(
     if not missing:
         return state
     return state.with_marks(marks_at(book_id, missing, tape_position=tape_position))
-
-
-def position_state(row: Position) -> PositionState:
-    """Return a stored holding as the engine's value."""
-    return PositionState(
-        symbol=row.symbol,
-        seq=row.seq,
-        quantity=row.quantity,
-        entry_cost=row.entry_cost,
-        leverage=row.leverage,
-        opened_at=row.opened_at,
-        is_long=row.is_long,
-        entered_quantity=row.entered_quantity,
-        entered_cost=row.entered_cost,
-        exited_quantity=row.exited_quantity,
-        exited_proceeds=row.exited_proceeds,
-        realised=row.realised,
-        fees=row.fees,
-        funding=row.funding,
-        exits=Exits(
-            row.stop_loss,
-            row.take_profit,
-            row.invalidation,
-            row.callback_rate,
-            row.activation_price,
-        ),
-        trail_extreme=row.trail_extreme,
-        closed_at=row.closed_at,
-    )
-
-
-def order_state(row: Order) -> OrderState:
-    """Return a stored order that has not ended as the engine's value."""
-    assert row.expected_price is not None, f"accepted order {row} has no expected price"
-    return OrderState(
-        client_order_id=row.client_order_id,
-        intent=row.intent(),
-        reserved=row.reserved,
-        expected_price=row.expected_price,
-        filled=row.filled_quantity,
-        trail_extreme=row.trail_extreme,
-    )
