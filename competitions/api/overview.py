@@ -30,8 +30,8 @@ from competitions.api.paging import PageIn
 from competitions.api.shaping import board_out, decision_page, position_out, turn_position
 from competitions.api.wire import READ_ERRORS, ApiError
 from competitions.models import Heartbeat
-from competitions.selectors.activity import holdings_of
 from competitions.selectors.board import board_of
+from competitions.selectors.holdings import holdings_of
 from competitions.selectors.listings import turns_page
 from competitions.selectors.market import Price, closing_marks, prices_of
 

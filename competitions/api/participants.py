@@ -31,8 +31,8 @@ from competitions.api.shaping import (
 )
 from competitions.api.wire import READ_ERRORS
 from competitions.models import Participant
-from competitions.selectors.activity import holdings_of
 from competitions.selectors.board import board_of
+from competitions.selectors.holdings import holdings_of
 from competitions.selectors.listings import equity_page, trades_page, turns_page
 from competitions.selectors.market import closing_marks
 from competitions.selectors.participants import outcomes_of

@@ -28,9 +28,10 @@ from competitions.api.answers import (
 )
 from competitions.api.paging import cut
 from competitions.models import Competition, Participant, Round, Turn
-from competitions.selectors.activity import PositionView, leg_view, turn_view
+from competitions.selectors.activity import leg_view, turn_view
 from competitions.selectors.board import Board, BoardRow
 from competitions.selectors.facts import facts_of
+from competitions.selectors.holdings import PositionView
 from competitions.selectors.seasons import Entrant, Season, entrant_of, mode_of
 from competitions.services.control import CloseReport
 from trading.models import Position, Standing

@@ -1,8 +1,8 @@
-"""What the participants did: decisions, open positions, closed trades."""
+"""What the participants did: their decisions, and between them what happened to their accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -12,22 +12,28 @@ from django.db.models import Prefetch, QuerySet
 
 from competitions.models.rounds import Leg, LegVerdict, Turn, TurnOutcome, TurnState
 from competitions.selectors.checks import denial_shown
-from competitions.selectors.market import ClosingMarks
+from competitions.selectors.executions import Execution, happenings_of
+from competitions.selectors.orders import fate_of, filled
 from competitions.selectors.seasons import Entrant, Grid, Season
 from competitions.selectors.shown import shown
-from trading.models import Fill, Position
+from trading.domain.denials import Denial, DenialCode
+from trading.models import Fill
 
 FEED_LENGTH = 12
-TRADES_LENGTH = 20
 SUMMARY_LIMIT = 600
 REASONING_LIMIT = 1_500
 MAX_LEGS = 8
+_RESTING = LegVerdict.RESTING
+_MAY_FILL = {LegVerdict.FILLED, _RESTING}
 _FAILED = {"INVALID", "REFUSED", "TIMEOUT", "ERROR", "LATE"}
 
 
 @dataclass(frozen=True, slots=True)
 class LegView:
-    """One instruction and what became of it; ``filled`` is quantity and average price."""
+    """One instruction and what became of it; ``filled`` is quantity and average price.
+
+    ``fate`` tells in words how an order that was left waiting stands now, empty for others.
+    """
 
     index: int
     action: str
@@ -45,6 +51,7 @@ class LegView:
     denial: str
     filled_quantity: Decimal | None
     filled_price: Decimal | None
+    fate: str = ""
 
     @property
     def is_hold(self) -> bool:
@@ -155,17 +162,43 @@ def turn_view(season: Season, turn: Turn) -> TurnView:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One line of the feed: a settled turn, or what happened to an account between turns."""
+
+    turn: TurnView | None = None
+    happening: Execution | None = None
+
+
+def with_happenings(
+    season: Season, turns: tuple[TurnView, ...], *, limit: int = FEED_LENGTH
+) -> tuple[FeedEntry, ...]:
+    """Return the turns of :func:`feed_of`, and between them what happened since the oldest of them. Queries once."""
+    if not turns:
+        return ()
+    waiting = list(happenings_of(season, since=turns[-1].slot_at, limit=limit))
+    entries: list[FeedEntry] = []
+    for turn in turns:
+        # What happened at the slot itself came before the round that it opened.
+        while waiting and waiting[0].at > turn.slot_at:
+            entries.append(FeedEntry(happening=waiting.pop(0)))
+        entries.append(FeedEntry(turn=turn))
+    return (*entries, *(FeedEntry(happening=item) for item in waiting))
+
+
 def leg_view(season: Season, leg: Leg) -> LegView:
     """Return an instruction as it is shown."""
     wish: dict[str, Any] = leg.instruction
     symbol = str(wish.get("symbol") or "")
-    quantity, price = _filled(leg)
+    grid = season.grid(symbol)
+    fills = list(leg.order.fills.all()) if leg.order and leg.verdict in _MAY_FILL else []
+    quantity, price = filled(fills)
     return LegView(
         index=leg.index,
         action=shown(str(wish.get("action") or ""), limit=24).replace("_", " "),
         symbol=shown(symbol, limit=32),
         base=season.base(symbol),
-        grid=season.grid(symbol),
+        grid=grid,
         size=" ".join(filter(None, (_size(wish), _waits(wish)))),
         leverage=wish.get("leverage"),
         stop_loss=_decimal(wish.get("stop_loss")),
@@ -174,22 +207,19 @@ def leg_view(season: Season, leg: Leg) -> LegView:
         confidence=_decimal(wish.get("confidence")),
         reasoning=shown(str(wish.get("reasoning") or ""), limit=REASONING_LIMIT),
         verdict=leg.verdict,
-        denial=shown(leg.denial),
+        denial=shown(leg.denial or _denied_later(leg)),
         filled_quantity=quantity,
         filled_price=price,
+        fate=fate_of(leg.order, fills, grid) if leg.order and leg.verdict == _RESTING else "",
     )
 
 
-def _filled(leg: Leg) -> tuple[Decimal | None, Decimal | None]:
-    """Return quantity and average price of the order's fills."""
-    if leg.order is None or leg.verdict != LegVerdict.FILLED:
-        return None, None
-    fills = list(leg.order.fills.all())
-    quantity = sum((fill.quantity for fill in fills), Decimal(0))
-    if not quantity:
-        return None, None
-    spent = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
-    return quantity, spent / quantity
+def _denied_later(leg: Leg) -> str:
+    """Return why the order was rejected at its trigger; empty for one that was not."""
+    order = leg.order
+    if order is None or leg.verdict != _RESTING or not order.denial_code:
+        return ""
+    return str(Denial(DenialCode(order.denial_code), order.denial_context))
 
 
 def _size(wish: dict[str, Any]) -> str:
@@ -225,142 +255,3 @@ def _decimal(value: object) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() and abs(number.adjusted()) < 20 else None
-
-
-@dataclass(frozen=True, slots=True)
-class PositionView:
-    """An open holding; ``mark`` and what follows from it are None while no mark is known."""
-
-    entrant: Entrant
-    grid: Grid | None
-    symbol: str
-    base: str
-    side: str
-    quantity: Decimal
-    leverage: int
-    entry: Decimal | None
-    mark: Decimal | None
-    notional: Decimal | None
-    unrealised: Decimal | None
-    margin_return: Decimal | None
-    stop_loss: Decimal | None
-    take_profit: Decimal | None
-    invalidation: str
-    opened_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A participant's open holdings together."""
-
-    entrant: Entrant
-    positions: tuple[PositionView, ...]
-    unrealised: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """All open positions, by participant in the leaderboard's order; ``at`` is the market time of the marks."""
-
-    holders: tuple[Holder, ...]
-    count: int
-    at: datetime | None
-
-
-def holdings_of(season: Season, marks: ClosingMarks, *, order: Sequence[Entrant]) -> Holdings:
-    """Return the open positions of the book. Queries once."""
-    rows = Position.objects.open().filter(account__in=list(season.by_account)).order_by("symbol")
-    views = [position_view(season, row, marks) for row in rows]
-    holders = []
-    for entrant in order:
-        own = tuple(view for view in views if view.entrant == entrant)
-        if own:
-            holders.append(Holder(entrant, own, total_of(view.unrealised for view in own)))
-    return Holdings(tuple(holders), len(views), marks.at)
-
-
-def position_view(season: Season, row: Position, marks: ClosingMarks) -> PositionView:
-    """Return a holding at the marks."""
-    mark = marks.marks.get(row.symbol)
-    size = abs(row.quantity)
-    notional = None if mark is None else size * mark
-    unrealised = None
-    if notional is not None:
-        unrealised = notional - row.entry_cost if row.is_long else row.entry_cost - notional
-    margin = row.entry_cost / row.leverage
-    return PositionView(
-        entrant=season.by_account[row.account_id],
-        grid=season.grid(row.symbol),
-        symbol=row.symbol,
-        base=season.base(row.symbol),
-        side="LONG" if row.is_long else "SHORT",
-        quantity=size,
-        leverage=row.leverage,
-        entry=row.entry_cost / size if size else None,
-        mark=mark,
-        notional=notional,
-        unrealised=unrealised,
-        margin_return=unrealised / margin if unrealised is not None and margin else None,
-        stop_loss=row.stop_loss,
-        take_profit=row.take_profit,
-        invalidation=shown(row.invalidation),
-        opened_at=row.opened_at,
-    )
-
-
-def total_of(values: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the sum, None when a part is unknown."""
-    total = Decimal(0)
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
-
-
-@dataclass(frozen=True, slots=True)
-class TradeView:
-    """A holding from flat to flat; ``net`` is after fees and funding."""
-
-    entrant: Entrant
-    grid: Grid | None
-    base: str
-    side: str
-    quantity: Decimal
-    leverage: int
-    entry: Decimal | None
-    exit: Decimal | None
-    held: timedelta | None
-    fees: Decimal
-    net: Decimal
-    closed_at: datetime | None
-
-
-def trades_of(
-    season: Season, *, entrant: Entrant | None = None, limit: int = TRADES_LENGTH
-) -> tuple[TradeView, ...]:
-    """Return the latest closed trades, newest first. Queries once."""
-    accounts = [entrant.account_id] if entrant else list(season.by_account)
-    rows = (
-        Position.objects.closed()
-        .filter(account__in=accounts)
-        .order_by("-closed_at", "account__ordinal", "-seq")[:limit]
-    )
-    return tuple(_trade_view(season, row) for row in rows)
-
-
-def _trade_view(season: Season, row: Position) -> TradeView:
-    return TradeView(
-        entrant=season.by_account[row.account_id],
-        grid=season.grid(row.symbol),
-        base=season.base(row.symbol),
-        side="LONG" if row.is_long else "SHORT",
-        quantity=row.entered_quantity,
-        leverage=row.leverage,
-        entry=row.average_entry,
-        exit=row.average_exit,
-        held=row.closed_at - row.opened_at if row.closed_at else None,
-        fees=row.fees,
-        net=row.realised - row.fees + row.funding,
-        closed_at=row.closed_at,
-    )

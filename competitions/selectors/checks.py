@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from competitions.selectors.seasons import Grid
 from competitions.selectors.shown import shown
 from competitions.templatetags.arena_format import UNKNOWN, number, on_grid
 
@@ -31,6 +32,10 @@ RULES: Mapping[str, tuple[str, str, int | None]] = {
     "PYRAMIDING_NOT_ALLOWED": ("Adding to a position", "", None),
     "LEVERAGE_CONFLICT": ("Leverage of the position", "=", None),
     "TOO_MANY_POSITIONS": ("Open positions", "≤", None),
+    "RESTING_ORDERS_NOT_ALLOWED": ("Orders may wait", "", None),
+    "INVALID_ORDER": ("A usable order", "", None),
+    "POST_ONLY_WOULD_TAKE": ("Post only does not take", "", None),
+    "TRIGGER_WOULD_FIRE_AT_ONCE": ("Trigger lies ahead", "", None),
     "EXITS_ON_WRONG_SIDE": ("Exits on the right side", "", None),
     "EXITS_OUT_OF_RANGE": ("Exits within reach", "", None),
     "POSITION_SHARE_ABOVE_LIMIT": ("Position share, %", "≤", 2),
@@ -42,6 +47,14 @@ RULES: Mapping[str, tuple[str, str, int | None]] = {
 }
 
 # Money and percentages in a refusal that carry more digits than they mean.
+_MONEY = {"equity", "free", "needed", "notional", "peak", "tier_above"}
+_SHARES = {"drawdown", "share", "usage"}
+_SHARE_CODES = {
+    "DRAWDOWN_ABOVE_LIMIT",
+    "POSITION_SHARE_ABOVE_LIMIT",
+    "MARGIN_USAGE_ABOVE_LIMIT",
+}
+_PRICES = {"level", "limit", "price", "trigger"}
 _LONG_FIGURE = re.compile(
     r"\b(drawdown|equity|free|needed|notional|peak|share|usage)=(-?\d+\.\d{3,})(?=\s|$)"
 )
@@ -74,6 +87,37 @@ def denial_shown(denial: str) -> str:
     text = shown(denial)
     cut = _LONG_FIGURE.sub(lambda match: f"{match[1]}={Decimal(match[2]):.2f}", text)
     return cut if len(_figures(cut)) == len(_figures(text)) else text
+
+
+def figures_shown(code: str, context: Mapping[str, Any], grid: Grid | None) -> str:
+    """Return the figures of a refusal in words: free 12.30, needed 45.00; empty when it has none.
+
+    Money and percentages have two decimals, prices those of the tick, unless that hides what is compared.
+    """
+    figures = [(key, shown(str(context[key]), limit=60)) for key in sorted(context)]
+    cut = [_worded(code, key, text, grid) for key, text in figures]
+    numbers = {Decimal(text) for _, text in figures if _is_number(text)}
+    if len({text for text, (_, raw) in zip(cut, figures, strict=True) if _is_number(raw)}) < len(
+        numbers
+    ):
+        cut = [_figure(text, None) for _, text in figures]
+    return ", ".join(
+        f"{key.replace('_', ' ')} {text}" for (key, _), text in zip(figures, cut, strict=True)
+    )
+
+
+def _worded(code: str, key: str, text: str, grid: Grid | None) -> str:
+    if not _is_number(text):
+        return text
+    if key in _MONEY:
+        return number(Decimal(text), 2)
+    if key in _SHARES or (key == "max" and code in _SHARE_CODES):
+        return f"{number(Decimal(text), 2)}\u00a0%"
+    return on_grid(Decimal(text), grid.tick if grid and key in _PRICES else None)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
 
 
 def _figures(denial: str) -> set[Decimal]:

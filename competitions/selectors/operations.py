@@ -16,7 +16,7 @@ from agents.providers import key_in_use
 from competitions.models import AuditEvent, Competition, Heartbeat, Turn
 from competitions.models.competitions import CompetitionStatus
 from competitions.models.rounds import Round, TurnState
-from competitions.selectors.activity import PositionView, position_view
+from competitions.selectors.holdings import PositionView, position_view
 from competitions.selectors.market import closing_marks
 from competitions.selectors.seasons import (
     LIVE_STATES,

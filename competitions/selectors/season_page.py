@@ -8,18 +8,12 @@ from functools import cached_property
 from threading import Lock
 
 from competitions.models import Competition
-from competitions.selectors.activity import (
-    Holdings,
-    TradeView,
-    TurnView,
-    feed_of,
-    holdings_of,
-    trades_of,
-)
+from competitions.selectors.activity import FeedEntry, TurnView, feed_of, with_happenings
 from competitions.selectors.board import Board, board_of
 from competitions.selectors.chart import Chart, ChartView, chart_version, draw, series_of
 from competitions.selectors.extras import Asker, askers_of
 from competitions.selectors.facts import Facts, facts_of
+from competitions.selectors.holdings import Holdings, TradeView, holdings_of, trades_of
 from competitions.selectors.market import Prices, closing_marks, prices_of
 from competitions.selectors.seasons import Season, load_season
 from competitions.selectors.terms import Terms, terms_of
@@ -69,6 +63,10 @@ class SeasonPage:
     @cached_property
     def feed(self) -> tuple[TurnView, ...]:
         return feed_of(self.season)
+
+    @cached_property
+    def entries(self) -> tuple[FeedEntry, ...]:
+        return with_happenings(self.season, self.feed)
 
     @cached_property
     def askers(self) -> tuple[Asker, ...]:

@@ -23,6 +23,7 @@ from competitions.models.participants import ParticipantState
 from competitions.models.roles import Role
 from competitions.selectors.roles import STAFF, Asker, is_operator, role_of
 from competitions.selectors.shown import monogram, shown
+from trading.domain.rules import BookRules
 from trading.models.books import Venue
 
 SLOTS = 12
@@ -89,6 +90,12 @@ class Season:
     def by_id(self) -> dict[UUID, Entrant]:
         """Return the entrants by participant id."""
         return {entrant.id: entrant for entrant in self.entrants}
+
+    @cached_property
+    def rules(self) -> BookRules | None:
+        """Return the frozen rules of the book, None before the start."""
+        book = self.competition.book
+        return None if book is None else book.frozen_rules()
 
     @property
     def slug(self) -> str:

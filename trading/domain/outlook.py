@@ -110,11 +110,18 @@ def account_outlook(state: AccountState, rules: BookRules) -> AccountOutlook | N
 
 def exit_trigger(held: PositionState, rules: BookRules) -> Decimal | None:
     """Return where the trailing exit of a position fires now; None without one, and before it is active."""
-    exits, extreme = held.exits, held.trail_extreme
-    if exits.callback_rate is None or extreme is None:
+    exits = held.exits
+    if exits.callback_rate is None:
         return None
     trail = Trail(Side.closing(held.quantity), exits.callback_rate, exits.activation_price)
-    return trail_trigger(trail, extreme, rules.spec(held.symbol))
+    return trail_stands_at(trail, held.trail_extreme, held.symbol, rules)
+
+
+def trail_stands_at(
+    trail: Trail, extreme: Decimal | None, symbol: str, rules: BookRules
+) -> Decimal | None:
+    """Return where a trailing stop that has followed to ``extreme`` fires now; None before it is active."""
+    return None if extreme is None else trail_trigger(trail, extreme, rules.spec(symbol))
 
 
 def _is_marked(state: AccountState) -> bool:
