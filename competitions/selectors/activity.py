@@ -13,6 +13,7 @@ from django.db.models import Prefetch, QuerySet
 from competitions.models.rounds import Leg, LegVerdict, Turn, TurnOutcome, TurnState
 from competitions.selectors.checks import denial_shown
 from competitions.selectors.executions import Execution, happenings_of
+from competitions.selectors.exits import exits_in_words
 from competitions.selectors.orders import fate_of, filled
 from competitions.selectors.seasons import Entrant, Grid, Season
 from competitions.selectors.shown import shown
@@ -32,7 +33,7 @@ _FAILED = {"INVALID", "REFUSED", "TIMEOUT", "ERROR", "LATE"}
 class LegView:
     """One instruction and what became of it; ``filled`` is quantity and average price.
 
-    ``fate`` tells in words how an order that was left waiting stands now, empty for others.
+    ``fate`` tells in words how an order that was left waiting stands now, empty for others. ``executes`` as of a position.
     """
 
     index: int
@@ -52,6 +53,21 @@ class LegView:
     filled_quantity: Decimal | None
     filled_price: Decimal | None
     fate: str = ""
+    callback_rate: Decimal | None = None
+    activation_price: Decimal | None = None
+    executes: bool = False
+
+    @property
+    def exits(self) -> tuple[str, ...]:
+        """Return the exits in words."""
+        return exits_in_words(
+            self.grid,
+            stop_loss=self.stop_loss,
+            take_profit=self.take_profit,
+            callback_rate=self.callback_rate,
+            activation_price=self.activation_price,
+            invalidation=self.invalidation,
+        )
 
     @property
     def is_hold(self) -> bool:
@@ -210,6 +226,9 @@ def leg_view(season: Season, leg: Leg) -> LegView:
         denial=shown(leg.denial or _denied_later(leg)),
         filled_quantity=quantity,
         filled_price=price,
+        callback_rate=_decimal(wish.get("callback_rate")),
+        activation_price=_decimal(wish.get("activation_price")),
+        executes=season.rules is not None and season.rules.resting_orders,
         fate=fate_of(leg.order, fills, grid) if leg.order and leg.verdict == _RESTING else "",
     )
 

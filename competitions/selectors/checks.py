@@ -111,7 +111,7 @@ def _worded(code: str, key: str, text: str, grid: Grid | None) -> str:
         return text
     if key in _MONEY:
         return number(Decimal(text), 2)
-    if key in _SHARES or (key == "max" and code in _SHARE_CODES):
+    if key in _SHARES or (key in {"limit", "max"} and code in _SHARE_CODES):
         return f"{number(Decimal(text), 2)}\u00a0%"
     return on_grid(Decimal(text), grid.tick if grid and key in _PRICES else None)
 

@@ -43,6 +43,11 @@ class Execution:
     at: datetime
 
     @property
+    def label(self) -> str:
+        """Return the cause for a narrow place: STOP LOSS, LIQUIDATION, LIMIT ORDER."""
+        return self.cause.rsplit(", ", 1)[-1].upper()
+
+    @property
     def verb(self) -> str:
         return "bought" if self.side == OrderSide.BUY else "sold"
 

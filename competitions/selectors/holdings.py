@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from competitions.selectors.executions import ways_out
+from competitions.selectors.exits import exits_in_words
 from competitions.selectors.market import ClosingMarks
 from competitions.selectors.seasons import Entrant, Grid, Season
 from competitions.selectors.shown import shown
@@ -67,9 +68,17 @@ class PositionView:
         return self.outlook.distance is not None and self.outlook.distance < CLOSE
 
     @property
-    def has_exits(self) -> bool:
-        exits = (self.stop_loss, self.take_profit, self.callback_rate)
-        return any(level is not None for level in exits) or bool(self.invalidation)
+    def exits(self) -> tuple[str, ...]:
+        """Return the exits in words."""
+        return exits_in_words(
+            self.grid,
+            stop_loss=self.stop_loss,
+            take_profit=self.take_profit,
+            callback_rate=self.callback_rate,
+            activation_price=self.activation_price,
+            trail_trigger=self.trail_trigger,
+            invalidation=self.invalidation,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from competitions.selectors.causes import KINDS, LIVES
 from competitions.selectors.checks import figures_shown
+from competitions.selectors.exits import exits_in_words, trail_in_words
 from competitions.selectors.seasons import Entrant, Grid, Season
 from competitions.selectors.shown import shown
 from competitions.templatetags.arena_format import on_grid
@@ -43,6 +44,25 @@ class OrderView:
     @property
     def placed_at(self) -> datetime:
         return self.row.market_at
+
+    @property
+    def trail(self) -> str:
+        """Return how a trailing stop follows, in words; empty for other orders."""
+        rate = self.row.callback_rate
+        if rate is None:
+            return ""
+        return trail_in_words(self.grid, rate, self.row.activation_price, self.trail_trigger)
+
+    @property
+    def exits(self) -> tuple[str, ...]:
+        """Return the exits that the position gets with the first fill, in words."""
+        return exits_in_words(
+            self.grid,
+            stop_loss=self.row.stop_loss,
+            take_profit=self.row.take_profit,
+            callback_rate=self.row.exit_callback_rate,
+            activation_price=self.row.exit_activation_price,
+        )
 
     @property
     def is_refused_at_trigger(self) -> bool:

@@ -255,3 +255,9 @@ def next_slot_at(competition: Competition) -> datetime | None:
         return competition.starts_at
     following = competition.last_slot_at + timedelta(seconds=competition.interval_seconds)
     return max(following, competition.next_due_at or following)
+
+
+def market_now(season: Season, *, now: datetime) -> datetime:
+    """Return the market time that the season has come to: now, or where a replayed period stands."""
+    competition = season.competition
+    return (competition.market_at or now) if competition.clock == ClockKind.DATA else now

@@ -22,6 +22,8 @@ from trading.models.orders import OrderSide
 
 OK, WARN, BAD, WAIT, NONE = "ok", "warn", "bad", "wait", "none"
 RAW_LIMIT = 200_000
+# What no rule of the risk check is asked about.
+_UNJUDGED = {LegVerdict.HELD, LegVerdict.SET, LegVerdict.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +318,7 @@ def _parse_step(trail: Trail) -> Step:
 
 
 def _risk_step(trail: Trail) -> Step:
-    judged = [leg for leg in trail.legs if leg.leg.verdict not in {LegVerdict.HELD, LegVerdict.SET}]
+    judged = [leg for leg in trail.legs if leg.leg.verdict not in _UNJUDGED]
     if not judged:
         return _not_reached(trail, "Risk", "risk")
     allowed = sum(leg.is_allowed for leg in judged)

@@ -14,7 +14,7 @@ from competitions.selectors.facts import facts_of
 from competitions.selectors.figures import figures_of
 from competitions.selectors.participants import find_entrant, participant_page
 from competitions.selectors.season_page import season_page
-from competitions.selectors.seasons import find_competition, load_season
+from competitions.selectors.seasons import find_competition, load_season, market_now
 
 TABS = ("decisions", "positions", "trades", "rules")
 
@@ -79,5 +79,6 @@ def participant(request: HttpRequest, slug: str, participant: str) -> HttpRespon
         "view": participant_page(season, entrant),
         "facts": facts_of(season, now=now),
         "now": now,
+        "market_now": market_now(season, now=now),
     }
     return render(request, "competitions/participant.html", context)

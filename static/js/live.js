@@ -136,7 +136,7 @@ const isBeingRead = {
   feed: (markup) => {
     const feed = document.getElementById("feed");
     const isScrolled = feed && feed.offsetParent !== null && feed.getBoundingClientRect().top < 0;
-    return isScrolled && newTurns(markup).length > 0;
+    return isScrolled && newEntries(markup).length > 0;
   },
   // Rows would change places under the pointer.
   board: (markup) => {
@@ -145,9 +145,9 @@ const isBeingRead = {
   },
 };
 
-function newTurns(markup) {
+function newEntries(markup) {
   const shown = new Set(idsShown("#feed article"));
-  return idsIn(markup, "turn-").filter((id) => !shown.has(id));
+  return idsIn(markup, "(?:turn|fill)-").filter((id) => !shown.has(id));
 }
 
 function holdBack(text) {
@@ -167,9 +167,9 @@ function holdBack(text) {
 function showNews() {
   const pill = document.getElementById("news");
   if (!pill) return;
-  const count = held.has("feed") ? newTurns(held.get("feed")).length : 0;
+  const count = held.has("feed") ? newEntries(held.get("feed")).length : 0;
   pill.hidden = count === 0;
-  setText(pill, count ? `↑ ${count} new decision${count === 1 ? "" : "s"}` : "");
+  setText(pill, count ? `↑ ${count} new` : "");
 }
 
 function release(name) {
