@@ -65,8 +65,13 @@ class PositionAdmin(ReadOnlyAdmin, admin.ModelAdmin[Position]):
         "quantity",
         "entry_cost",
         "leverage",
+        "stop_loss",
+        "take_profit",
+        "callback_rate",
+        "trail_extreme",
         "realised",
         "fees",
+        "funding",
         "opened_at",
         "closed_at",
     )
@@ -82,14 +87,20 @@ class OrderAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Order]):
         "cause",
         "symbol",
         "side",
+        "kind",
         "quantity",
         "filled_quantity",
+        "limit_price",
+        "trigger_price",
+        "callback_rate",
+        "time_in_force",
         "leverage",
+        "reserved",
         "status",
         "refusal",
         "market_at",
     )
-    list_filter = ("status", "cause", DenialFilter, SymbolFilter)
+    list_filter = ("status", "cause", "kind", DenialFilter, SymbolFilter)
     search_fields = ("client_order_id", "turn_key")
 
     @admin.display(description="refused because")
@@ -110,11 +121,18 @@ class FillAdmin(ReadOnlyAdmin, LongList, admin.ModelAdmin[Fill]):
         "price",
         "fee",
         "realised",
+        "cause",
+        "is_maker",
+        "latency_ms",
         "at",
     )
     list_filter = (SymbolFilter, "side")
-    list_select_related = ("account",)
+    list_select_related = ("account", "order")
     search_fields = ("order__client_order_id", "trade_id")
+
+    @admin.display(description="cause")
+    def cause(self, fill: Fill) -> str:
+        return fill.order.get_cause_display()
 
 
 @admin.register(Posting)

@@ -221,51 +221,6 @@ class CloseReportOut(Schema):
     lines: list[CloseLineOut]
 
 
-class PositionOut(Schema):
-    """An open holding, valued at the last closing marks; ``quantity`` is unsigned."""
-
-    participant: str
-    symbol: str
-    side: str
-    quantity: Amount
-    leverage: int
-    entry_price: Amount | None
-    mark_price: Amount | None
-    notional: Amount | None
-    unrealised: Amount | None
-    stop_loss: Amount | None
-    take_profit: Amount | None
-    invalidation: str
-    opened_at: Instant
-
-
-class AccountOut(Schema):
-    """An account as of its last closed round, in the settlement asset."""
-
-    participant_id: uuid.UUID
-    settlement_asset: str
-    status: str
-    round: int
-    at: Instant | None
-    start_capital: Amount
-    equity: Amount
-    wallet: Amount
-    unrealised: Amount
-    realised: Amount
-    used_margin: Amount
-    free_margin: Amount
-    exposure: Amount
-    fees: Amount
-    funding: Amount
-
-
-class PortfolioOut(Schema):
-    """Account and open positions together."""
-
-    account: AccountOut
-    positions: list[PositionOut]
-
-
 class PerformanceOut(Schema):
     """How it went; returns and ratios are fractions of 1, null where there is nothing to divide."""
 
@@ -286,29 +241,6 @@ class PerformanceOut(Schema):
     fees: Amount
     funding: Amount
     outcomes: dict[str, int]
-
-
-class TradeOut(Schema):
-    """A holding from flat to flat; ``net`` is after fees and funding."""
-
-    seq: int
-    symbol: str
-    side: str
-    quantity: Amount
-    leverage: int
-    entry_price: Amount | None
-    exit_price: Amount | None
-    realised: Amount
-    fees: Amount
-    funding: Amount
-    net: Amount
-    opened_at: Instant
-    closed_at: Instant | None
-
-
-class TradePage(Schema):
-    items: list[TradeOut]
-    next_cursor: str | None
 
 
 class EquityPointOut(Schema):

@@ -17,6 +17,7 @@ from competitions.api.access import (
     current_season,
     get_season,
 )
+from competitions.api.accounts import PositionOut, position_out
 from competitions.api.answers import (
     ArenaStatusOut,
     BoardOut,
@@ -24,10 +25,9 @@ from competitions.api.answers import (
     HeartbeatOut,
     MarketOut,
     MarkOut,
-    PositionOut,
 )
 from competitions.api.paging import PageIn
-from competitions.api.shaping import board_out, decision_page, position_out, turn_position
+from competitions.api.shaping import board_out, decision_page, turn_position
 from competitions.api.wire import READ_ERRORS, ApiError
 from competitions.models import Heartbeat
 from competitions.selectors.board import board_of

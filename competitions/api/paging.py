@@ -28,12 +28,15 @@ class PageIn(Schema):
         if not self.cursor:
             return None
         if not (self.cursor.isascii() and self.cursor.isdecimal()) or len(self.cursor) > 18:
-            raise ApiError(
-                422,
-                "BAD_CURSOR",
-                f"cursor must be the next_cursor of a page, was {self.cursor[:40]!r}",
-            )
+            raise bad_cursor(self.cursor)
         return int(self.cursor)
+
+
+def bad_cursor(cursor: str) -> ApiError:
+    """Return the refusal of a cursor that no page said."""
+    return ApiError(
+        422, "BAD_CURSOR", f"cursor must be the next_cursor of a page, was {cursor[:40]!r}"
+    )
 
 
 def cut(rows: Sequence[Row], limit: int) -> tuple[list[Row], bool]:

@@ -7,37 +7,42 @@ from decimal import Decimal
 
 from django.http import HttpRequest
 from ninja import Query, Router
+from pydantic import Field
 
 from competitions.api.access import OPTIONAL_KEY, KeyHeader, get_participant
-from competitions.api.answers import (
+from competitions.api.accounts import (
     AccountOut,
+    OrderPage,
+    PortfolioOut,
+    PositionOut,
+    TradePage,
+    account_out,
+    order_out,
+    position_out,
+    trade_out,
+)
+from competitions.api.answers import (
     DecisionPage,
     EquityPage,
     EquityPointOut,
     ParticipantOut,
     PerformanceOut,
-    PortfolioOut,
-    PositionOut,
-    TradePage,
 )
-from competitions.api.paging import PageIn, cut
-from competitions.api.shaping import (
-    account_out,
-    decision_page,
-    participant_out,
-    position_out,
-    trade_out,
-    turn_position,
-)
-from competitions.api.wire import READ_ERRORS
+from competitions.api.paging import PageIn, bad_cursor, cut
+from competitions.api.shaping import decision_page, participant_out, turn_position
+from competitions.api.wire import READ_ERRORS, ApiError
 from competitions.models import Participant
+from competitions.selectors.accounts import account_of
 from competitions.selectors.board import board_of
+from competitions.selectors.executions import ways_out
 from competitions.selectors.holdings import holdings_of
-from competitions.selectors.listings import equity_page, trades_page, turns_page
+from competitions.selectors.listings import equity_page, orders_page, trades_page, turns_page
 from competitions.selectors.market import closing_marks
+from competitions.selectors.orders import order_view
 from competitions.selectors.participants import outcomes_of
-from competitions.selectors.seasons import load_season
-from trading.models import EquityPoint, Standing
+from competitions.selectors.seasons import Season, load_season
+from trading.models import EquityPoint, Order, Standing
+from trading.models.orders import OrderStatus
 
 router = Router(tags=["participants"], auth=KeyHeader())
 
@@ -60,9 +65,9 @@ def participant(request: HttpRequest, participant_id: uuid.UUID) -> ParticipantO
     openapi_extra=OPTIONAL_KEY,
 )
 def account(request: HttpRequest, participant_id: uuid.UUID) -> AccountOut:
-    """Return the account as of its last closed round."""
+    """Return the account as of its last closed round, and as it stands now."""
     row = get_participant(request, participant_id)
-    return account_out(row, _standing(row))
+    return _account(row, load_season(row.competition))
 
 
 @router.get(
@@ -74,7 +79,8 @@ def account(request: HttpRequest, participant_id: uuid.UUID) -> AccountOut:
 def portfolio(request: HttpRequest, participant_id: uuid.UUID) -> PortfolioOut:
     """Return account and open positions together."""
     row = get_participant(request, participant_id)
-    return PortfolioOut(account=account_out(row, _standing(row)), positions=_positions(row))
+    season = load_season(row.competition)
+    return PortfolioOut(account=_account(row, season), positions=_positions(row, season))
 
 
 @router.get(
@@ -85,7 +91,8 @@ def portfolio(request: HttpRequest, participant_id: uuid.UUID) -> PortfolioOut:
 )
 def positions(request: HttpRequest, participant_id: uuid.UUID) -> list[PositionOut]:
     """List open positions by symbol, valued at the last closing marks."""
-    return _positions(get_participant(request, participant_id))
+    row = get_participant(request, participant_id)
+    return _positions(row, load_season(row.competition))
 
 
 @router.get(
@@ -101,7 +108,49 @@ def trades(request: HttpRequest, participant_id: uuid.UUID, page: Query[PageIn])
         return TradePage(items=[], next_cursor=None)
     rows, has_more = cut(trades_page(row.account_id, below=position, limit=page.limit), page.limit)
     cursor = str(rows[-1].seq) if has_more else None
-    return TradePage(items=[trade_out(trade) for trade in rows], next_cursor=cursor)
+    ways = ways_out(rows) if rows else {}
+    items = [trade_out(trade, ways.get(trade.pk)) for trade in rows]
+    return TradePage(items=items, next_cursor=cursor)
+
+
+class OrdersIn(PageIn):
+    """Which orders are wanted."""
+
+    status: str = Field("", max_length=10, description="One status, such as FILLED or DENIED.")
+    is_open: bool | None = Field(None, description="True: those that wait; false: the rest.")
+
+
+@router.get(
+    "/{participant_id}/orders",
+    response={200: OrderPage, **READ_ERRORS},
+    operation_id="list_participant_orders",
+    openapi_extra=OPTIONAL_KEY,
+)
+def orders(request: HttpRequest, participant_id: uuid.UUID, page: Query[OrdersIn]) -> OrderPage:
+    """List orders with their fills, refused ones included, newest first."""
+    row = get_participant(request, participant_id)
+    if page.status and page.status not in OrderStatus.values:
+        raise ApiError(
+            422,
+            "BAD_STATUS",
+            f"status must be one of {', '.join(OrderStatus.values)}, was {page.status!r}",
+            where="status",
+        )
+    if row.account_id is None:
+        return OrderPage(items=[], next_cursor=None)
+    found = orders_page(
+        row.account_id,
+        status=page.status,
+        is_open=page.is_open,
+        after=_order_at(row.account_id, page.cursor),
+        limit=page.limit,
+    )
+    rows, has_more = cut(found, page.limit)
+    season = load_season(row.competition)
+    return OrderPage(
+        items=[order_out(order_view(season, order)) for order in rows],
+        next_cursor=rows[-1].client_order_id if has_more else None,
+    )
 
 
 @router.get(
@@ -174,8 +223,24 @@ def _standing(row: Participant) -> Standing | None:
     return Standing.objects.filter(account=row.account_id).first() if row.account_id else None
 
 
-def _positions(row: Participant) -> list[PositionOut]:
-    season = load_season(row.competition)
+def _order_at(account_id: uuid.UUID, cursor: str) -> Order | None:
+    """Return the order after which a page begins, None for the first page; raise ApiError for what no page said."""
+    if not cursor:
+        return None
+    found = None
+    if "\x00" not in cursor:
+        found = Order.objects.filter(account_id=account_id, client_order_id=cursor).first()
+    if found is None:
+        raise bad_cursor(cursor)
+    return found
+
+
+def _account(row: Participant, season: Season) -> AccountOut:
+    marks = closing_marks(season)
+    return account_out(row, _standing(row), account_of(season, season.by_id[row.pk], marks))
+
+
+def _positions(row: Participant, season: Season) -> list[PositionOut]:
     order = [season.by_id[row.pk]]
     holders = holdings_of(season, closing_marks(season), order=order).holders
     return [position_out(view) for holder in holders for view in holder.positions]

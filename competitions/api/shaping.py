@@ -7,7 +7,6 @@ from datetime import datetime
 
 from agents.providers.capabilities import effective_parameters
 from competitions.api.answers import (
-    AccountOut,
     BoardOut,
     BoardRowOut,
     CloseLineOut,
@@ -20,21 +19,17 @@ from competitions.api.answers import (
     LegOut,
     ParametersOut,
     ParticipantOut,
-    PositionOut,
     RoundOut,
     RulesOut,
     StatusOut,
-    TradeOut,
 )
 from competitions.api.paging import cut
 from competitions.models import Competition, Participant, Round, Turn
 from competitions.selectors.activity import leg_view, turn_view
 from competitions.selectors.board import Board, BoardRow
 from competitions.selectors.facts import facts_of
-from competitions.selectors.holdings import PositionView
 from competitions.selectors.seasons import Entrant, Season, entrant_of, mode_of
 from competitions.services.control import CloseReport
-from trading.models import Position, Standing
 
 # Ordinals stay below it.
 _ORDINALS = 100_000
@@ -140,65 +135,6 @@ def board_row_out(row: BoardRow) -> BoardRowOut:
         exposure=row.exposure,
         extra_turns=row.extra_turns,
         last_outcome=row.last.outcome if row.last else None,
-    )
-
-
-def account_out(row: Participant, standing: Standing | None) -> AccountOut:
-    """Return an account; before the start it holds the start capital."""
-    capital = row.competition.initial_capital
-    known = standing or Standing(start_capital=capital, equity=capital, wallet=capital)
-    return AccountOut(
-        participant_id=row.pk,
-        settlement_asset=row.competition.settlement_asset,
-        status=row.account.status if row.account else "UNOPENED",
-        round=known.number,
-        at=known.at,
-        start_capital=known.start_capital,
-        equity=known.equity,
-        wallet=known.wallet,
-        unrealised=known.unrealised,
-        realised=known.realised,
-        used_margin=known.used_margin,
-        free_margin=known.equity - known.used_margin,
-        exposure=known.exposure,
-        fees=known.fees,
-        funding=known.funding,
-    )
-
-
-def position_out(view: PositionView) -> PositionOut:
-    return PositionOut(
-        participant=view.entrant.slug,
-        symbol=view.symbol,
-        side=view.side,
-        quantity=view.quantity,
-        leverage=view.leverage,
-        entry_price=view.entry,
-        mark_price=view.mark,
-        notional=view.notional,
-        unrealised=view.unrealised,
-        stop_loss=view.stop_loss,
-        take_profit=view.take_profit,
-        invalidation=view.invalidation,
-        opened_at=view.opened_at,
-    )
-
-
-def trade_out(row: Position) -> TradeOut:
-    return TradeOut(
-        seq=row.seq,
-        symbol=row.symbol,
-        side="LONG" if row.is_long else "SHORT",
-        quantity=row.entered_quantity,
-        leverage=row.leverage,
-        entry_price=row.average_entry,
-        exit_price=row.average_exit,
-        realised=row.realised,
-        fees=row.fees,
-        funding=row.funding,
-        net=row.realised - row.fees + row.funding,
-        opened_at=row.opened_at,
-        closed_at=row.closed_at,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from trading.models import Fill, Order
 from trading.models.orders import OrderCause, OrderKind
@@ -38,6 +39,19 @@ _CAUSES: Mapping[str, str] = {
     OrderCause.BOT: "bot",
     OrderCause.EXTERNAL: "booked from outside",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What made a fill: the code of its order's cause, which exit it was, and both in words."""
+
+    code: str
+    exit: str | None
+    words: str
+
+
+def cause_of(order: Order, fill: Fill) -> Cause:
+    return Cause(order.cause, exit_of(order, fill), cause_words(order, fill))
 
 
 def exit_of(order: Order, fill: Fill) -> str | None:

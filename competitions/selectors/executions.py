@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
-from competitions.selectors.causes import cause_words
+from competitions.selectors.causes import Cause, cause_of, cause_words
 from competitions.selectors.seasons import Entrant, Grid, Season
 from trading.models import Fill, Position, Posting
 from trading.models.orders import OrderCause, OrderSide, PostingKind
@@ -99,16 +99,16 @@ def funding_of(
     return tuple(found)
 
 
-def ways_out(rows: Iterable[Position]) -> dict[int, str]:
-    """Return what closed each of these closed holdings, in words, by its id. Queries once."""
+def ways_out(rows: Iterable[Position]) -> dict[int, Cause]:
+    """Return what closed each of these closed holdings, by its id. Queries once."""
     closed = {(row.account_id, row.symbol, row.closed_at, row.is_long): row.pk for row in rows}
     accounts: set[UUID] = {key[0] for key in closed}
     fills = Fill.objects.filter(account__in=accounts, at__in={key[2] for key in closed})
-    found: dict[int, str] = {}
+    found: dict[int, Cause] = {}
     for fill in fills.select_related("order").order_by("seq"):
         key = (fill.account_id, fill.symbol, fill.at, fill.side == OrderSide.SELL)
         if key in closed:
-            found[closed[key]] = cause_words(fill.order, fill)
+            found[closed[key]] = cause_of(fill.order, fill)
     return found
 
 

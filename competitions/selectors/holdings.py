@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from competitions.selectors.causes import Cause
 from competitions.selectors.executions import ways_out
 from competitions.selectors.exits import exits_in_words
 from competitions.selectors.market import ClosingMarks
@@ -231,10 +232,10 @@ def trades_of(
     )
     # Of a whole book's trades it would mean to look through all of its fills.
     ways = ways_out(rows) if entrant and rows else {}
-    return tuple(_trade_view(season, row, ways.get(row.pk, "")) for row in rows)
+    return tuple(_trade_view(season, row, ways.get(row.pk)) for row in rows)
 
 
-def _trade_view(season: Season, row: Position, closed_by: str) -> TradeView:
+def _trade_view(season: Season, row: Position, way: Cause | None) -> TradeView:
     return TradeView(
         entrant=season.by_account[row.account_id],
         grid=season.grid(row.symbol),
@@ -249,5 +250,5 @@ def _trade_view(season: Season, row: Position, closed_by: str) -> TradeView:
         funding=row.funding,
         net=row.realised - row.fees + row.funding,
         closed_at=row.closed_at,
-        closed_by=closed_by,
+        closed_by=way.words if way else "",
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 
 from competitions.models import Competition, Event, Round, Turn
 from competitions.models.competitions import CompetitionQuerySet
 from competitions.models.rounds import LegVerdict, TurnOutcome, TurnState
 from competitions.selectors.activity import turn_rows
 from competitions.selectors.seasons import Season
-from trading.models import EquityPoint, Position
+from trading.models import EquityPoint, Fill, Order, Position
 
 REJECTED = (LegVerdict.DENIED, LegVerdict.REJECTED)
 WITHOUT_DECISION = (
@@ -81,6 +81,31 @@ def trades_page(account_id: UUID, *, below: int | None, limit: int) -> list[Posi
     if below is not None:
         rows = rows.filter(seq__lt=below)
     return list(rows.order_by("-seq")[: limit + 1])
+
+
+def orders_page(
+    account_id: UUID,
+    *,
+    status: str = "",
+    is_open: bool | None = None,
+    after: Order | None,
+    limit: int,
+) -> list[Order]:
+    """Return orders, refused ones included, newest first, those after one of them. Queries twice."""
+    rows = Order.objects.filter(account_id=account_id)
+    if status:
+        rows = rows.filter(status=status)
+    if is_open is not None:
+        waiting = Order.objects.unfinished().filter(account_id=account_id).values("pk")
+        rows = rows.filter(pk__in=waiting) if is_open else rows.exclude(pk__in=waiting)
+    if after is not None:
+        earlier = Q(created_at__lt=after.created_at)
+        same = Q(created_at=after.created_at, client_order_id__lt=after.client_order_id)
+        rows = rows.filter(earlier | same)
+    fills = Prefetch("fills", queryset=Fill.objects.order_by("seq"))
+    return list(
+        rows.order_by("-created_at", "-client_order_id").prefetch_related(fills)[: limit + 1]
+    )
 
 
 def equity_page(account_id: UUID, *, above: int | None, limit: int) -> list[EquityPoint]:

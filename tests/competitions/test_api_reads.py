@@ -29,6 +29,7 @@ OF_PARTICIPANT = (
     "/portfolio",
     "/positions",
     "/trades",
+    "/orders",
     "/performance",
     "/decisions",
     "/rejected-decisions",
@@ -194,7 +195,8 @@ def test_every_listing_can_be_walked_page_by_page(client):
     own = f"/participants/{participant.pk}"
     listings = ("/competitions", "/competitions/small/rounds", "/competitions/small/events")
 
-    for path in (*listings, f"{own}/decisions", f"{own}/equity", f"{own}/trades"):
+    ends = ("decisions", "equity", "trades", "orders")
+    for path in (*listings, *(f"{own}/{end}" for end in ends)):
         whole = read(client, f"{path}?limit=200")
         assert whole["next_cursor"] is None
         assert walk(client, path) == whole["items"], path
