@@ -260,12 +260,18 @@ class EquityPage(Schema):
 
 
 class LegOut(Schema):
-    """One instruction as parsed, and what became of it."""
+    """One instruction as parsed, and what became of it.
+
+    ``order_status`` is how its order stands now, so that one left RESTING is followed to its end; null without an order. Fills and
+    ``denial`` are as of now, too.
+    """
 
     index: int
     instruction: dict[str, Any]
     verdict: str
     denial: str
+    client_order_id: str | None
+    order_status: str | None
     filled_quantity: Amount | None
     filled_price: Amount | None
 

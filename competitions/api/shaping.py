@@ -183,6 +183,8 @@ def _legs(season: Season, turn: Turn) -> list[LegOut]:
                 instruction=leg.instruction,
                 verdict=leg.verdict,
                 denial=view.denial,
+                client_order_id=leg.order.client_order_id if leg.order else None,
+                order_status=leg.order.status if leg.order else None,
                 filled_quantity=view.filled_quantity,
                 filled_price=view.filled_price,
             )

@@ -90,7 +90,9 @@ def funding_of(
     season: Season, entrant: Entrant, *, limit: int = FUNDING_LENGTH
 ) -> tuple[FundingView, ...]:
     """Return the participant's latest funding stamps, newest first. Queries once."""
-    rows = Posting.objects.filter(account=entrant.account_id, kind=PostingKind.FUNDING)
+    rows = Posting.objects.filter(
+        account=entrant.account_id, kind=PostingKind.FUNDING, cause_id__startswith="fund:"
+    )
     found = []
     for row in rows.order_by("-at", "cause_id")[:limit]:
         # fund:<ordinal>:<symbol>:<time>

@@ -122,8 +122,11 @@ def test_the_python_of_the_api_page_runs_as_printed(arena, key):
         assert done.returncode == 0, done.stderr
         told.append(done.stdout.splitlines())
 
-    pages, write, events = told
+    pages, accounts, write, events = told
     assert re.fullmatch(r"1 \S+Z CLOSED [0-9a-f]{64}", pages[-1])
+    heads = [line for line in accounts if not line.startswith(" ")]
+    assert len(heads) >= 5
+    assert all(re.fullmatch(r"[\w-]+ [\d.]+ free -?[\d.]+", line) for line in heads)
     assert write == ["PAUSED done now", "PAUSED replayed"]
     numbers = [int(line.split()[0]) for line in events]
     assert numbers == list(range(1, len(numbers) + 1))

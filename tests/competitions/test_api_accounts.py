@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from competitions.models import Participant
+from competitions.models import Leg, Participant
 from tests.competitions.booked import (
     D,
     account_in,
@@ -17,6 +17,7 @@ from tests.competitions.booked import (
     order,
     play_exact,
 )
+from tests.competitions.played import turn_of
 from tests.competitions.test_api_reads import ROOT, read, walk
 from trading.domain.rules import MarginMode
 from trading.models.orders import OrderCause, OrderKind, OrderStatus
@@ -194,6 +195,23 @@ def test_anothers_order_is_no_cursor(client):
     answer = client.get(f"{ROOT}/participants/{one.pk}/orders?cursor={placed.client_order_id}")
 
     assert answer.json()["code"] == "BAD_CURSOR"
+
+
+def test_an_instruction_left_waiting_is_followed_to_its_end(client):
+    competition = play_exact()
+    refused = {"denial_code": "NO_QUOTE", "denial_context": {"symbol": "BTCUSDT"}}
+    placed = limit_order(account_in(competition), status=OrderStatus.REJECTED, **refused)
+    turn = turn_of(competition, 1, "cash")
+    Leg.objects.create(turn=turn, index=1, instruction={}, verdict="RESTING", order=placed)
+
+    [leg] = read(client, path_of("decisions"))["items"][0]["instructions"]
+
+    assert (leg["verdict"], leg["order_status"], leg["denial"]) == (
+        "RESTING",
+        "REJECTED",
+        "NO_QUOTE symbol=BTCUSDT",
+    )
+    assert leg["client_order_id"] == placed.client_order_id
 
 
 def test_a_trade_tells_what_closed_it(client):
