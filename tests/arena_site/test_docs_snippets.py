@@ -81,7 +81,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         rounds = "api/v1/competitions/demo/rounds"
         # An open round's digest is empty.
         closed = re.compile('"digest": "[0-9a-f]')
-        running.wait_until(lambda: closed.search(running.get(rounds)), seconds=60)
+        running.wait_until(lambda: closed.search(running.get(rounds)) is not None, seconds=60)
         yield running
     finally:
         running.process.terminate()
