@@ -266,11 +266,12 @@ def _leg(
 
 def _verdict(order: Order) -> tuple[LegVerdict, str]:
     """Return what the order came to when it arrived, and why it was refused then; after a crash it may be looked at long after."""
+    denial = denial_text(order)
     if order.status == OrderStatus.DENIED:
-        return LegVerdict.DENIED, denial_text(order)
+        return LegVerdict.DENIED, denial
     at_once = order.kind == OrderKind.MARKET or order.fills.filter(by_market=False).exists()
     verdict = verdict_of(order.status, kind=order.kind, filled_at_once=at_once)
-    return verdict, denial_text(order) if verdict == LegVerdict.REJECTED else ""
+    return verdict, denial if verdict == LegVerdict.REJECTED else ""
 
 
 def outcome_of(legs: Sequence[Leg | LegRecord]) -> TurnOutcome:

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
-from tests.trading.builders import T0, D, at, quote
+from tests.trading.builders import T0, D, at, make_rules, quote
 from tests.trading.ledger import MARKS, account_of, make_book, order_fields, place
 from trading import services
-from trading.domain.intents import Wish, WishAction
+from trading.domain.intents import OrderKind, Wish, WishAction
 from trading.domain.margin import account_figures
 from trading.models import Fill, OperatorAct, Order
 from trading.models.books import ActKind, BookState
@@ -181,4 +181,40 @@ def test_equity_is_recorded_while_accounts_trade(together):
     together([*trades, record(1), record(1), *trades])
     services.record_equity(book.pk, number=2, at=at(2), marks=marks, now=T0)
     assert Fill.objects.count() == 8
+    assert check_invariants(book) == []
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_pause_among_orders_that_come_to_rest_leaves_none_that_would_open(together, attempt: int):
+    book = make_book(accounts=3, rules=make_rules(resting_orders=True))
+    accounts = [account_of(book, ordinal) for ordinal in (1, 2, 3)]
+
+    def rest(number: int) -> Callable[[], Order]:
+        account = accounts[number % 3]
+        slip = order_fields(account, client_order_id=f"rest-{attempt}-{number}")
+        wish = Wish(
+            action=WishAction.OPEN_LONG,
+            symbol="XUSDT",
+            quantity=D(1),
+            kind=OrderKind.LIMIT,
+            # Every other one takes at once: its postings name the book that the pause holds.
+            limit_price=D(90 if number % 2 else 100),
+        )
+        return lambda: services.place_order(account.pk, wish, quote("100"), marks=MARKS, **slip)
+
+    def pause() -> list[str]:
+        with transaction.atomic():
+            services.change_state(
+                book.pk,
+                to=BookState.PAUSED,
+                kind=ActKind.PAUSE,
+                actor="ada",
+                market_at=T0,
+                now=T0,
+            )
+            return services.cancel_stranded(book.pk, market_at=T0, now=T0)
+
+    together([*(rest(number) for number in range(12)), pause])
+    ended = set(Order.objects.values_list("status", flat=True))
+    assert ended <= {OrderStatus.CANCELLED, OrderStatus.DENIED, OrderStatus.FILLED}
     assert check_invariants(book) == []

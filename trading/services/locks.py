@@ -14,8 +14,12 @@ from trading.models import Account, Book, Order
 
 
 def lock_book(book_id: uuid.UUID) -> Book:
-    """Return the book, locked against everybody until the transaction ends."""
-    return Book.objects.select_for_update().get(pk=book_id)
+    """Return the book, locked against everybody who locks it until the transaction ends.
+
+    Its key stays free: a report that holds its account's lock writes postings, which name the book, and whoever has the book may be
+    waiting for that account.
+    """
+    return Book.objects.select_for_update(no_key=True).get(pk=book_id)
 
 
 def share_book(book_id: uuid.UUID) -> Book:
