@@ -69,26 +69,37 @@ def record_decision(
 
     ``resting_orders`` is the season's (see :func:`parse_decision`).
     """
-    text = Blob.objects.text(completion.text_id) if completion.text_id else ""
-    parsed = _parse(completion, text, symbols, resting_orders=resting_orders)
+    if completion.text_id is None:
+        put_texts([""])
     source = DecisionSource.BASELINE if agent.provider.is_baseline else DecisionSource.MODEL
-    read = Decision(
+    made = Decision(
         turn_key=turn_key,
         agent=agent,
         completion=completion,
         source=source,
-        status=_decision_status(completion, parsed),
-        text_id=completion.text_id or put_texts([""])[0],
-        summary=parsed.summary,
-        instructions=[instruction_json(wish) for wish in parsed.instructions],
-        repairs=list(parsed.repairs),
-        error=one_line(parsed.error, 500),
         decided_at=now,
+        **reread(completion, symbols=symbols, resting_orders=resting_orders),
     )
-    Decision.objects.bulk_create([read], ignore_conflicts=True)
+    Decision.objects.bulk_create([made], ignore_conflicts=True)
     # The first one counts, also where this program would read the answer in another way by now.
     kept = Decision.objects.get(turn_key=turn_key)
-    return read if kept.pk == read.pk else kept
+    return made if kept.pk == made.pk else kept
+
+
+def reread(
+    completion: Completion, *, symbols: Collection[str], resting_orders: bool = False
+) -> dict[str, Any]:
+    """Return the columns of the decision that a stored answer says, as :func:`record_decision` reads them; writes nothing."""
+    text = Blob.objects.text(completion.text_id) if completion.text_id else ""
+    parsed = _parse(completion, text, symbols, resting_orders=resting_orders)
+    return {
+        "status": _decision_status(completion, parsed).value,
+        "text_id": completion.text_id or hashlib.sha256(b"").hexdigest(),
+        "summary": parsed.summary,
+        "instructions": [instruction_json(wish) for wish in parsed.instructions],
+        "repairs": list(parsed.repairs),
+        "error": one_line(parsed.error, 500),
+    }
 
 
 def _parse(

@@ -12,6 +12,7 @@ from agents.domain.decisions import Action, Instruction
 from competitions.domain.contract import Contract
 from competitions.domain.digests import EquityRecord, FillRecord, LegRecord, PostingRecord
 from competitions.models.rounds import LegVerdict
+from competitions.services.journal import Journal
 from competitions.services.records import posting_records
 from competitions.services.walking import TapeWalk
 from marketdata.domain.facts import Quote
@@ -23,6 +24,7 @@ from trading.domain.events import (
     ActTaken,
     CapitalPaid,
     EndStatus,
+    Event,
     ExitsSet,
     OrderAsked,
     OrderEnded,
@@ -74,11 +76,18 @@ class ReplayedTurn:
 class Replay:
     """The accounts of a season by ordinal, moved on by the same engine that moved the real ones.
 
-    ``walk`` shows them the market between their turns; None in a book on which it does not act.
+    ``walk`` shows them the market between their turns; None in a book on which it does not act. ``journal``, if there is one, is told
+    every step and every refusal.
     """
 
-    def __init__(self, contract: Contract, feed: MarketFeed | None = None) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        feed: MarketFeed | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self.rules = contract.rules
+        self.journal = journal
         self.deposits: dict[int, list[PostingRecord]] = {}
         self.states: dict[int, AccountState] = {}
         # Turns played, and by ordinal those that opened, with the market time of the order.
@@ -86,12 +95,25 @@ class Replay:
         self.openings: dict[int, list[tuple[int, datetime]]] = defaultdict(list)
         for entry in contract.roster:
             paid = CapitalPaid(contract.starts_at, contract.initial_capital)
-            outcome = step(AccountState(ordinal=entry.ordinal), paid, self.rules)
+            outcome = self._step(AccountState(ordinal=entry.ordinal), paid)
             self.states[entry.ordinal] = outcome.state
             self.deposits[entry.ordinal] = posting_records(outcome)
         self.walk: TapeWalk | None = None
         if self.rules.needs_ticks and feed is not None:
-            self.walk = TapeWalk(contract, feed, self.states)
+            self.walk = TapeWalk(contract, feed, self.states, journal)
+
+    def _step(self, state: AccountState, event: Event) -> Outcome:
+        outcome = step(state, event, self.rules)
+        if self.journal is not None:
+            self.journal.stepped(event, outcome)
+        return outcome
+
+    def _refused(
+        self, ordinal: int, index: int, wish: Wish, denial: Denial, quote: Quote | None
+    ) -> None:
+        """Tell of an order that was refused before it was sized."""
+        if self.journal is not None:
+            self.journal.refused(self.states[ordinal], index, wish, denial, quote)
 
     def play_turn(
         self,
@@ -114,15 +136,18 @@ class Replay:
         turn = ReplayedTurn()
         self.turn_count += 1
         for index, instruction in enumerate(instructions, start=1):
+            quote = quotes.get(instruction.symbol)
             if index in outside:
                 turn.legs.append(LegRecord(index, LegVerdict.DENIED, outside[index]))
+                if instruction.action != Action.SET_EXITS:
+                    denial = Denial.from_text(outside[index])
+                    self._refused(ordinal, index, wish_of(instruction), denial, quote)
                 continue
             timing = (timings or {}).get(index)
             if self.walk is None:
                 self.states[ordinal] = self.states[ordinal].with_marks(marks)
             elif timing is not None:
                 self.walk.catch_up(ordinal, timing.accepted)
-            quote = quotes.get(instruction.symbol)
             moment = at or (quote.at if quote else NO_TIME)
             if instruction.action == Action.HOLD:
                 turn.legs.append(LegRecord(index, LegVerdict.HELD, ""))
@@ -152,7 +177,7 @@ class Replay:
         for order in list(self.states[ordinal].orders.values()):
             if chosen(order):
                 ended = OrderEnded(at, order.client_order_id, EndStatus.CANCELLED)
-                self.states[ordinal] = step(self.states[ordinal], ended, self.rules).state
+                self.states[ordinal] = self._step(self.states[ordinal], ended).state
 
     def _set_exits(
         self,
@@ -168,7 +193,7 @@ class Replay:
             return LegRecord(index, LegVerdict.DENIED, str(denial))
         state = self.states[ordinal].with_marks({quote.symbol: quote.mark})
         event = ExitsSet(at, instruction.symbol, wish_of(instruction).exits)
-        outcome = step(state, event, self.rules)
+        outcome = self._step(state, event)
         self.states[ordinal] = outcome.state
         if outcome.denials:
             return LegRecord(index, LegVerdict.DENIED, str(outcome.denials[0]))
@@ -178,9 +203,12 @@ class Replay:
         self, turn: ReplayedTurn, spot: _Spot, instruction: Instruction, quote: Quote | None
     ) -> None:
         state = self.states[spot.ordinal]
-        intent = self._intent(state, wish_of(instruction), quote)
+        wish = wish_of(instruction)
+        intent = self._intent(state, wish, quote)
         if isinstance(intent, Denial) or quote is None:
             turn.legs.append(LegRecord(spot.index, LegVerdict.DENIED, str(intent)))
+            assert isinstance(intent, Denial)
+            self._refused(spot.ordinal, spot.index, wish, intent, quote)
             return
         state = state.with_marks({quote.symbol: quote.mark})
         turn.legs.append(self._execute(turn, spot, state, intent, quote))
@@ -203,7 +231,7 @@ class Replay:
         quote: Quote,
     ) -> LegRecord:
         made = self._decisions_last_hour(spot.ordinal, spot.at)
-        asked = step(state, OrderAsked(spot.at, spot.order_id, intent, quote, made), self.rules)
+        asked = self._step(state, OrderAsked(spot.at, spot.order_id, intent, quote, made))
         self.states[spot.ordinal] = asked.state
         if asked.denials:
             return LegRecord(spot.index, LegVerdict.DENIED, str(asked.denials[0]))
@@ -229,7 +257,7 @@ class Replay:
     def _booked(self, turn: ReplayedTurn, spot: _Spot, report: VenueReport) -> LegRecord:
         state = self.states[spot.ordinal]
         kind = state.orders[spot.order_id].intent.kind
-        booked = step(state, within_position(state, report), self.rules)
+        booked = self._step(state, within_position(state, report))
         self.states[spot.ordinal] = booked.state
         if self.walk is not None:
             self.walk.note(spot.ordinal, booked.fills)
@@ -272,7 +300,7 @@ class Replay:
         self._cancel(ordinal, lambda order: True, at=at)
         marks = {symbol: quote.mark for symbol, quote in quotes.items()}
         self.states[ordinal] = self.states[ordinal].with_marks(marks)
-        acted = step(self.states[ordinal], ActTaken(at, Act.EMERGENCY_CLOSE), self.rules)
+        acted = self._step(self.states[ordinal], ActTaken(at, Act.EMERGENCY_CLOSE))
         for intent in acted.intents:
             quote = quotes.get(intent.symbol)
             if quote is not None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from competitions.domain.contract import Contract
 from competitions.domain.digests import BetweenRecord, MarketFillRecord, PostingRecord
+from competitions.services.journal import Journal
 from competitions.services.records import by_cause, posting_records
 from marketdata.feeds import FeedError, MarketFeed
 from trading.domain.acting import Bars, Fact, Funding, Night, Ticks, act_on
@@ -29,12 +30,18 @@ LATE_FILLS = 200
 class TapeWalk:
     """Where each account of a season stands on the tape; moves the accounts of a replay on to a position.
 
-    ``problems`` are sentences about tape lines that cannot be shown again as they were.
+    ``problems`` are sentences about tape lines that cannot be shown again as they were. ``journal``, if there is one, is told what the
+    market does.
     """
 
     def __init__(
-        self, contract: Contract, feed: MarketFeed, states: dict[int, AccountState]
+        self,
+        contract: Contract,
+        feed: MarketFeed,
+        states: dict[int, AccountState],
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal
         self.problems: list[str] = []
         self._rules = contract.rules
         self._feed = feed
@@ -60,13 +67,18 @@ class TapeWalk:
             if isinstance(fact, TapeEvent):
                 state = self._told_by(state, fact)
             elif fact is not None:
-                state = self._show(ordinal, state, fact)
+                state = self._show(ordinal, state, fact, place + 1)
         self._states[ordinal] = state
         self._stands[ordinal] = max(position, self._stands[ordinal])
 
     def note(self, ordinal: int, fills: tuple[BookedFill, ...]) -> None:
         """Remember the account's fills: a funding stamp that is told late counts what was held before them."""
         self._fills[ordinal] = [*self._fills[ordinal], *fills][-LATE_FILLS:]
+
+    def take_problems(self) -> list[str]:
+        """Return what was found wrong with the tape since the last call."""
+        told, self.problems = self.problems, []
+        return told
 
     def take_between(self) -> list[BetweenRecord]:
         """Return what the market did to accounts since the last call, by ordinal."""
@@ -83,15 +95,20 @@ class TapeWalk:
         for order in list(state.orders.values()):
             if order.intent.rests and not (order.intent.reduce_only and event.state in STILL_OPEN):
                 ended = OrderEnded(event.at, order.client_order_id, EndStatus.CANCELLED)
-                state = step(state, ended, self._rules).state
+                outcome = step(state, ended, self._rules)
+                state = outcome.state
+                if self._journal is not None:
+                    self._journal.stepped(ended, outcome)
         return state
 
-    def _show(self, ordinal: int, state: AccountState, fact: Fact) -> AccountState:
+    def _show(self, ordinal: int, state: AccountState, fact: Fact, position: int) -> AccountState:
         held = None
         if isinstance(fact, Funding):
             held = self._held_at(ordinal, state, fact.symbol, fact.at)
         outcome = act_on(state, fact, self._rules, held=held)
         self.note(ordinal, outcome.fills)
+        if self._journal is not None and not outcome.is_empty:
+            self._journal.acted(outcome, at=fact.at, tape_position=position)
         if outcome.fills or outcome.postings:
             fills, postings = self._told.setdefault(ordinal, ([], []))
             fills.extend(map(market_fill, outcome.fills))

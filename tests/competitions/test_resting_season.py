@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from agents.domain.baselines import BASELINES
 from agents.domain.context import DecisionContext
 from agents.models import Decision
 from competitions.models import AuditEvent, Competition, Leg, Turn
-from competitions.services import control, setup
+from competitions.services import control
 from competitions.services.driving import drive
 from competitions.services.rounds import open_due_round, prepare_round
 from competitions.services.verifying import verify_season
@@ -76,12 +75,8 @@ SCRIPT: list[Wishes] = [
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Wishes]:
-    """Let orders rest in every book and the cash baseline say what the list holds for each round; nothing beyond its end."""
+    """Let the cash baseline say what the list holds for each round; nothing beyond its end."""
     script = list(SCRIPT)
-    plain = setup.rules_of
-    monkeypatch.setattr(
-        setup, "rules_of", lambda season: replace(plain(season), resting_orders=True)
-    )
 
     def say(context: DecisionContext) -> str:
         place = context.round_number - 1
@@ -92,9 +87,10 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Wishes]:
     return script
 
 
-def played(rounds: int, **fields: Any) -> Competition:
+def played(rounds: int, *, resting_orders: bool = True, **fields: Any) -> Competition:
     feed = store_market(120 + 40)
-    season = start_season(make_season("season", feed, baselines("cash"), **fields))
+    draft = make_season("season", feed, baselines("cash"), resting_orders=resting_orders, **fields)
+    season = start_season(draft)
     list(drive(season, rounds=rounds))
     season.refresh_from_db()
     return season
@@ -255,14 +251,16 @@ def test_an_order_that_waits_and_is_not_recomputed_is_found(scripted):
     season = played(2)
     order = Order.objects.unfinished().get(symbol=SOL)
     Order.objects.filter(pk=order.pk).update(status=OrderStatus.CANCELLED)
-    (problem,) = verify_season(season).problems
-    assert problem.startswith("participant 1: waiting orders stored")
+    found = verify_season(season).problems
+    assert found == [
+        f"order {order.client_order_id}: status stored CANCELLED, recomputed {order.status}"
+    ]
 
 
 def test_without_resting_orders_the_new_words_are_unknown(monkeypatch: pytest.MonkeyPatch):
     said = json.dumps({"summary": "", "instructions": [WAITS]})
     monkeypatch.setitem(BASELINES, "cash", lambda context: said)
-    season = played(1)
+    season = played(1, resting_orders=False)
     turn = Turn.objects.get()
     assert turn.outcome == "INVALID"
     assert "found the unknown key 'order_type'" in turn.reason

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection, models, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from agents.models import Decision
@@ -20,7 +18,6 @@ from competitions.models import AuditEvent, Competition, Leg, Participant, Round
 from competitions.services import control
 from competitions.services.driving import drive
 from competitions.services.verifying import verify_season
-from marketdata.append_only import install_triggers, trigger_name
 from marketdata.models import Blob
 from tests.builders import (
     Model,
@@ -30,6 +27,7 @@ from tests.builders import (
     start_season,
     store_market,
 )
+from tests.competitions.tampering import tamper, unlocked
 from tests.fakes.season_server import SeasonServer
 from trading.models import (
     Account,
@@ -70,26 +68,6 @@ def season() -> Competition:
     control.stop_competition(season, actor="mara", reason="enough", now=timezone.now())
     season.refresh_from_db()
     return season
-
-
-@contextmanager
-def unlocked(*tables: type[models.Model]) -> Iterator[None]:
-    """Let append-only rows be changed meanwhile, as somebody with the database's own tools could."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for model in tables:
-            on = f' ON "{model._meta.db_table}"' if connection.vendor == "postgresql" else ""
-            cursor.execute(f'DROP TRIGGER IF EXISTS "{trigger_name(model)}"{on}')
-    yield
-    for model in tables:
-        install_triggers(sender=apps.get_app_config(model._meta.app_label))
-
-
-def tamper(row: models.Model, **changes: Any) -> None:
-    """Change a row behind everybody's back."""
-    with unlocked(type(row)):
-        assert type(row)._default_manager.filter(pk=row.pk).update(**changes) == 1
 
 
 def tamper_text(sha256: str, old: str, new: str) -> None:
@@ -328,7 +306,7 @@ CHANGES: dict[Callable[[], None], str] = {
     fill_fee: "round 1: turns 3, fills 1, fee: stored",
     posting_amount: "round 1: turns 3, postings 1, amount: stored",
     balanced_postings: "round 1: turns 3, postings 1, amount: stored",
-    start_capital: "the start capital of participant 2 is posted as",
+    start_capital: "posting deposit:2/1: amount stored",
     deleted_posting: "round 1: turns 3, postings",
     equity_point: "round 2: equity 2, equity: stored 10000.00000001, recomputed 10000",
     equity_with_wallet: "round 2: equity 2, equity: stored 10001.00000000, recomputed 10000",
@@ -345,15 +323,15 @@ CHANGES: dict[Callable[[], None], str] = {
     tape_replaced: "round 1: the tape holds other quotes than the snapshot",
     snapshot_manifest: "was changed, it does not hash to its name",
     contract: "the contract's text does not hash to",
-    contract_and_hash: "the start capital of participant 1 is posted as",
+    contract_and_hash: "posting deposit:1/0: amount stored",
     book_rules: "the book's rules are not those of the contract",
     roster: "the roster is [1, 3, 4], the contract's is [1, 2, 3]",
     round_digest: "round 2: digest stored",
     round_slot: "round 3: digest stored",
     round_deleted: "round 3 is missing: the season counts 3",
     season_digest: "the season digest is stored as 0000000000000000, recomputed",
-    wallet: "participant 2: wallet stored 10000.01000000, recomputed 10000",
-    position_quantity: "participant 3: positions stored",
+    wallet: "account 2: wallet stored 10000.01000000, recomputed 10000",
+    position_quantity: "position 3/1: quantity stored",
     standing: "standing 2: peak 12000",
     audit_actor: "was changed: its hash is",
     audit_deleted: "audit entry 1 is missing, found 2",

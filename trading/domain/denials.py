@@ -53,6 +53,17 @@ class Denial:
         figures = "".join(f" {key}={self.context[key]}" for key in sorted(self.context))
         return f"{self.code.value}{figures}"
 
+    @classmethod
+    def from_text(cls, text: str) -> Denial:
+        """Return the refusal that :meth:`__str__` wrote, its figures without spaces; raise ValueError for an unknown code.
+
+        >>> Denial.from_text("BOOK_NOT_RUNNING state=PAUSED").context
+        {'state': 'PAUSED'}
+        """
+        code, *figures = text.split(" ")
+        told = dict(figure.split("=", 1) for figure in figures if "=" in figure)
+        return cls(DenialCode(code), told)
+
     def as_check(self) -> RuleCheck:
         """Return the refusal as the one rule that was looked at: where there is no more to tell of it."""
         limit, value = self.context.get("wanted", ""), self.context.get("found")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -140,3 +140,9 @@ class OrderIntent:
     def rests(self) -> bool:
         """Return whether the order may wait in the market or for its trigger."""
         return self.kind is not OrderKind.MARKET
+
+    def unpriced(self) -> OrderIntent:
+        """Return the order without its own prices."""
+        return replace(
+            self, limit_price=None, trigger_price=None, callback_rate=None, activation_price=None
+        )

@@ -120,6 +120,7 @@ class ActKind(models.TextChoices):
     RESUME = "RESUME", "Resume"
     STOP = "STOP", "Stop"
     FINISH = "FINISH", "Finish"
+    HALT = "HALT", "Halt"
     EMERGENCY_CLOSE = "EMERGENCY_CLOSE", "Emergency close"
 
 

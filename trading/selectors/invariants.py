@@ -61,13 +61,24 @@ def check_invariants(book: Book) -> list[str]:
 
 @contextmanager
 def one_view() -> Iterator[None]:
-    """Let all reads see one state of the database, whatever others write meanwhile."""
-    is_outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        if is_outermost and connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    """Let everything read inside be of one instant, without keeping anybody from writing; inside a transaction, of that one."""
+    connection.ensure_connection()
+    if connection.in_atomic_block or (
+        connection.vendor == "sqlite" and connection.connection.in_transaction
+    ):
         yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield
+    else:
+        # A transaction of Django's would be IMMEDIATE here, and hold up the clock.
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
 
 
 @dataclass(slots=True)

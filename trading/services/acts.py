@@ -11,7 +11,7 @@ from trading.models import Book, OperatorAct
 from trading.models.books import ActKind, BookState
 from trading.services.locks import lock_book
 
-# What each state may become; HALTED comes by an emergency close alone, and only an operator leads out of it.
+# What each state may become; HALTED comes by an emergency close or a check that failed, and only an operator leads out of it.
 MOVES: dict[str, set[str]] = {
     BookState.RUNNING: {BookState.PAUSED, BookState.REDUCING, BookState.HALTED, BookState.ENDED},
     BookState.PAUSED: {BookState.RUNNING, BookState.REDUCING, BookState.HALTED, BookState.ENDED},

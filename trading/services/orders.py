@@ -262,9 +262,7 @@ def _row(
     if denial:
         # Prices of a refused order may be anything, also what no column holds; its wish is kept with the decision.
         exits = Exits(invalidation=exits.invalidation)
-        intent = replace(
-            intent, limit_price=None, trigger_price=None, callback_rate=None, activation_price=None
-        )
+        intent = intent.unpriced()
     return Order(
         account=account,
         client_order_id=slip.client_order_id,

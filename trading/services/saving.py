@@ -111,8 +111,7 @@ def save_positions(account: Account, positions: Iterable[PositionState]) -> None
     # Of a holding that was touched twice the later state.
     latest = {position.seq: position for position in positions}
     rows = [
-        Position(account=account, seq=seq, **_position_fields(latest[seq]))
-        for seq in sorted(latest)
+        Position(account=account, seq=seq, **position_fields(latest[seq])) for seq in sorted(latest)
     ]
     Position.objects.bulk_create(
         rows,
@@ -122,7 +121,8 @@ def save_positions(account: Account, positions: Iterable[PositionState]) -> None
     )
 
 
-def _position_fields(position: PositionState) -> dict[str, Any]:
+def position_fields(position: PositionState) -> dict[str, Any]:
+    """Return the columns of a holding's row, but for its account and number."""
     return {
         "symbol": position.symbol,
         "status": PositionStatus.CLOSED if position.is_closed else PositionStatus.OPEN,
@@ -182,56 +182,65 @@ def _take_change(order: Order, change: OrderChange, *, now: datetime) -> None:
         order.denial_context = dict(change.denial.context)
 
 
-def _ending_key(fill: BookedFill) -> tuple[int | None, ExitName | None]:
+EndingKey = tuple[int | None, ExitName | None]
+
+
+def _ending_key(fill: BookedFill) -> EndingKey:
     return fill.position_seq, fill.exit_name
 
 
-def _endings(
-    account: Account, outcome: Outcome, occasion: Occasion
-) -> dict[tuple[int | None, ExitName | None], Order]:
-    """Make the orders behind exits and liquidations: one for each holding that ended so."""
-    fills: dict[tuple[int | None, ExitName | None], list[BookedFill]] = {}
+def endings(outcome: Outcome) -> dict[EndingKey, list[BookedFill]]:
+    """Return the fills that no order was behind: those of one holding that ended in one way together."""
+    fills: dict[EndingKey, list[BookedFill]] = {}
     for fill in outcome.fills:
         if fill.cause is not FillCause.ORDER:
             fills.setdefault(_ending_key(fill), []).append(fill)
-    leverages = {held.seq: held.leverage for held in outcome.positions}
+    return fills
+
+
+def _endings(account: Account, outcome: Outcome, occasion: Occasion) -> dict[EndingKey, Order]:
+    """Make the orders behind exits and liquidations: one for each holding that ended so."""
     rows = {
-        key: _ending(account, pieces, occasion, leverage=leverages[key[0] or 0])
-        for key, pieces in fills.items()
+        key: Order(
+            account=account,
+            tape_position=occasion.tape_position,
+            created_at=occasion.now,
+            updated_at=occasion.now,
+            **ending_fields(account.book.code, account.ordinal, pieces, outcome),
+        )
+        for key, pieces in endings(outcome).items()
     }
     Order.objects.bulk_create(rows.values())
     return rows
 
 
-def _ending(
-    account: Account, pieces: list[BookedFill], occasion: Occasion, *, leverage: int
-) -> Order:
+def ending_fields(
+    code: str, ordinal: int, pieces: list[BookedFill], outcome: Outcome
+) -> dict[str, Any]:
+    """Return the columns of the order behind the end of a holding, but for its account, tape position and wall times."""
     first = pieces[0]
     quantity = sum((fill.quantity for fill in pieces), ZERO)
+    leverage = next(held.leverage for held in outcome.positions if held.seq == first.position_seq)
     name, kind, level = ENDING_NAMES.get(first.cause, ""), OrderKind.MARKET, None
     if first.exit_name is not None:
         name, kind = ENDINGS[first.exit_name]
         level = first.reference_price
-    return Order(
-        account=account,
-        client_order_id=ending_name(account.book.code, account.ordinal, first.position_seq, name),
-        cause=OrderCause(first.cause.value),
-        symbol=first.symbol,
-        side=first.side.value,
-        kind=kind,
-        quantity=quantity,
-        filled_quantity=quantity,
-        trigger_price=level,
-        reduce_only=True,
-        close_position=True,
-        leverage=leverage,
-        status=OrderStatus.FILLED,
-        expected_price=first.reference_price,
-        tape_position=occasion.tape_position,
-        market_at=first.at,
-        created_at=occasion.now,
-        updated_at=occasion.now,
-    )
+    return {
+        "client_order_id": ending_name(code, ordinal, first.position_seq, name),
+        "cause": OrderCause(first.cause.value),
+        "symbol": first.symbol,
+        "side": first.side.value,
+        "kind": kind,
+        "quantity": quantity,
+        "filled_quantity": quantity,
+        "trigger_price": level,
+        "reduce_only": True,
+        "close_position": True,
+        "leverage": leverage,
+        "status": OrderStatus.FILLED,
+        "expected_price": first.reference_price,
+        "market_at": first.at,
+    }
 
 
 def ending_name(code: str, ordinal: int, position_seq: int | None, name: str) -> str:
@@ -264,9 +273,7 @@ def _save_postings(
     account: Account, lines: Iterable[PostingLine], fills: Iterable[Fill], occasion: Occasion
 ) -> None:
     """Write the lines of balanced groups, each with the fill that its cause names."""
-    behind = {
-        f"{word}:{account.ordinal}:{fill.seq}": fill for fill in fills for word in ("fill", "liq")
-    }
+    behind = {cause: fill for fill in fills for cause in causes_of(account.ordinal, fill.seq)}
     Posting.objects.bulk_create(
         Posting(
             book_id=account.book_id,
@@ -282,6 +289,11 @@ def _save_postings(
         )
         for line in lines
     )
+
+
+def causes_of(ordinal: int, seq: int) -> tuple[str, str]:
+    """Return the causes under which the postings of a fill may stand."""
+    return f"fill:{ordinal}:{seq}", f"liq:{ordinal}:{seq}"
 
 
 def _save_account(account: Account, outcome: Outcome) -> None:
