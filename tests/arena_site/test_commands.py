@@ -86,6 +86,12 @@ MALFORMED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("x" * 5000,), "there is no competition '" + "x" * 60 + "'; there is draft, small"),
         (("draft",), "draft has not started, there is nothing to verify"),
     ],
+    "rebuild": [
+        ((), "the following arguments are required: slug"),
+        (("nowhere",), "there is no competition 'nowhere'; there is draft, small"),
+        (("draft",), "draft has not started, there is nothing to rebuild"),
+        (("small", "--repair"), "unrecognized arguments: --repair"),
+    ],
     "import_candles": [
         ((), "the following arguments are required: PATH"),
         (("nowhere.csv",), "nowhere.csv is no file and no directory"),
@@ -179,6 +185,7 @@ NEED_TABLES = [
     ("emergency_close", "--all"),
     ("reset_arena", "--yes"),
     ("run_competition", "demo"),
+    ("rebuild", "demo"),
     ("verify", "demo", "--json"),
 ]
 

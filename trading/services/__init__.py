@@ -10,6 +10,7 @@ from trading.services.closing import CloseResult, close_all, halt_book
 from trading.services.equity import record_equity
 from trading.services.exits import set_exits
 from trading.services.orders import accept_order, place_order
+from trading.services.projections import Projections, rewrite_projections
 from trading.services.reports import apply_report, end_order
 from trading.services.tape import append_tape
 
@@ -17,6 +18,7 @@ __all__ = [
     "BookStateError",
     "CloseResult",
     "Happening",
+    "Projections",
     "accept_order",
     "advance_book",
     "append_tape",
@@ -30,5 +32,6 @@ __all__ = [
     "open_book",
     "place_order",
     "record_equity",
+    "rewrite_projections",
     "set_exits",
 ]
