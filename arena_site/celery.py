@@ -11,6 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arena_site.settings")
 
 CLOCK_SECONDS = 1.0
 SWEEP_SECONDS = 3.0
+CHECK_SECONDS = 10.0
 REDIS_TRANSPORT = "arena_site.broker:Transport"
 
 TRANSPORT_ALIASES.update(redis=REDIS_TRANSPORT, rediss=REDIS_TRANSPORT)
@@ -25,6 +26,8 @@ app.conf.update(
         "competitions.tasks.start_round": {"queue": "turns"},
         "competitions.tasks.start_scheduled": {"queue": "turns"},
         "competitions.tasks.run_trial": {"queue": "turns"},
+        # It reads whole seasons.
+        "competitions.tasks.check_seasons": {"queue": "turns"},
         "competitions.tasks.*": {"queue": "clock"},
     },
     # Work is handed out one piece at a time and again if its worker dies: every task may run twice.
@@ -48,6 +51,11 @@ app.conf.update(
             "task": "competitions.tasks.sweep",
             "schedule": SWEEP_SECONDS,
             "options": {"expires": 15},
+        },
+        "check-seasons": {
+            "task": "competitions.tasks.check_seasons",
+            "schedule": CHECK_SECONDS,
+            "options": {"expires": 20},
         },
     },
 )

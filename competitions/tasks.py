@@ -21,6 +21,7 @@ from competitions.services.sweeping import sweep as find_left_over
 from competitions.services.trials import left_trials
 from competitions.services.trials import run_trial as run
 from competitions.services.turns import play_turns as play
+from competitions.services.watching import check_due_seasons
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,13 @@ def advance_feeds() -> None:
     advance_live(now=timezone.now())
     watch_feeds(now=timezone.now())
     beat("feed", now=timezone.now())
+
+
+@shared_task(acks_late=True, ignore_result=True, expires=HANDED_OUT_SECONDS)
+def check_seasons() -> None:
+    """Hold running seasons against their records; takes as long as it takes, so beside the clock."""
+    note = check_due_seasons(now=timezone.now())
+    beat("checker", now=timezone.now(), note=note)
 
 
 def take_over() -> None:

@@ -51,7 +51,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def serve(host: str, port: int, *, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, with clock, sweeper, feed and worker beside.
+    """Serve until SIGINT or SIGTERM, with clock, sweeper, feed, checker and worker beside.
 
     Args:
         host: Address to listen on.
@@ -89,13 +89,14 @@ def serve(host: str, port: int, *, on_ready: Callable[[], None]) -> None:
 
 def _make_tickers() -> list[Ticker]:
     """One thread each: a slow feed must not delay the clock by a second."""
-    from arena_site.celery import CLOCK_SECONDS, SWEEP_SECONDS
+    from arena_site.celery import CHECK_SECONDS, CLOCK_SECONDS, SWEEP_SECONDS
     from competitions import tasks
 
     return [
         Ticker("clock", tasks.open_due_rounds, seconds=CLOCK_SECONDS),
         Ticker("sweeper", tasks.sweep, seconds=SWEEP_SECONDS),
         Ticker("feed", tasks.advance_feeds, seconds=CLOCK_SECONDS),
+        Ticker("checker", tasks.check_seasons, seconds=CHECK_SECONDS),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from competitions.models.access import ApiKey, ApiReply
 from competitions.models.competitions import Competition
-from competitions.models.events import AuditEvent, Event, Heartbeat, Lease
+from competitions.models.events import AuditEvent, Event, Heartbeat, Lease, SeasonCheck
 from competitions.models.participants import Participant
 from competitions.models.rounds import Gap, Leg, Round, Turn
 from competitions.models.trials import Trial
@@ -21,6 +21,7 @@ __all__ = [
     "Leg",
     "Participant",
     "Round",
+    "SeasonCheck",
     "Trial",
     "Turn",
 ]

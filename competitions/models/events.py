@@ -82,3 +82,28 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SeasonCheck(models.Model):
+    """How the latest check of a season against its records went; the checker's own notes, no record of the season."""
+
+    competition = models.OneToOneField(
+        Competition, on_delete=models.CASCADE, related_name="check_state"
+    )
+    checked_at = models.DateTimeField(help_text="Wall time of the latest check.")
+    due_at = models.DateTimeField(help_text="Wall time at which the next one is made.")
+    full_due_at = models.DateTimeField(
+        help_text="Wall time from which on the next one is of the whole season."
+    )
+    rounds = models.PositiveIntegerField(default=0, help_text="Rounds that were found in order.")
+    problems = models.PositiveIntegerField(
+        default=0, help_text="Differences found; 0 when all agrees."
+    )
+    first_problem = models.CharField(max_length=300, blank=True)
+    is_full = models.BooleanField(
+        default=False, help_text="Whether the problems are those of a check of the whole season."
+    )
+    failing_since = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"check of {self.competition_id}"

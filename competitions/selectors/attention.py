@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from agents.models import Agent, PromptTemplate, Provider
 from agents.providers import api_key_for
-from competitions.models import ApiKey, Competition, Turn
+from competitions.models import ApiKey, Competition, SeasonCheck, Turn
 from competitions.models.competitions import CompetitionStatus
 from competitions.models.roles import Role
 from competitions.models.rounds import TurnOutcome, TurnState
@@ -33,6 +33,7 @@ SOON = timedelta(hours=24)
 OVERDUE = timedelta(minutes=1)
 KEY_ENDS_SOON = timedelta(days=14)
 STALE_AFTER = timedelta(minutes=15)
+UNCHECKED_AFTER = timedelta(minutes=30)
 # A participant is told of when of its last rounds, at least so many turns, this share failed.
 LAST_ROUNDS, LEAST_TURNS, FAILING_SHARE = 10, 3, 0.5
 FAILURES = (TurnOutcome.ERROR, TurnOutcome.TIMEOUT, TurnOutcome.INVALID)
@@ -77,6 +78,8 @@ def attention(*, now: datetime) -> Attention:
     found = [
         *_parts(now=now),
         *_left_open(),
+        *_disagreeing(),
+        *_unchecked(now=now),
         *_paused(),
         *_unready(),
         *_scheduled(now=now),
@@ -116,6 +119,32 @@ def _left_open() -> Iterator[Concern]:
             reverse("ops-act", args=[row.slug, "emergency-close"]),
             "Close them",
         )
+
+
+def _disagreeing() -> Iterator[Concern]:
+    """Tell of seasons whose latest check found them to disagree with their records."""
+    rows = SeasonCheck.objects.filter(problems__gt=0).select_related("competition")
+    for row in rows.order_by("failing_since")[:LENGTH]:
+        more = f"; {row.problems} differences in all" if row.problems > 1 else ""
+        yield Concern(
+            BAD,
+            f"{row.competition.name} disagrees with its records",
+            f"{row.first_problem}{more}",
+            _page(row.competition),
+            "Look",
+        )
+
+
+def _unchecked(*, now: datetime) -> Iterator[Concern]:
+    """Tell of running seasons that nobody has held against their records for long."""
+    long_ago = now - UNCHECKED_AFTER
+    lately = SeasonCheck.objects.filter(competition=OuterRef("pk"), checked_at__gte=long_ago)
+    rows = Competition.objects.running().filter(~Exists(lately), started_at__lt=long_ago)
+    for row in rows[:LENGTH]:
+        told = (
+            f"not held against its records for {duration(UNCHECKED_AFTER)}: is the checker at work?"
+        )
+        yield Concern(WARN, f"{row.name} is not checked", told, _page(row), "Look")
 
 
 def _paused() -> Iterator[Concern]:

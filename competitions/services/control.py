@@ -33,6 +33,7 @@ from trading.models.books import ActKind, BookState
 from trading.selectors import open_positions
 from trading.services import BookStateError
 
+SYSTEM = "system"
 ENDED = {CompetitionStatus.FINISHED, CompetitionStatus.STOPPED, CompetitionStatus.FAILED}
 # From which states a season can be started, scheduled and so on.
 ALLOWED: Mapping[str, frozenset[CompetitionStatus]] = {
@@ -204,6 +205,26 @@ def pause_competition(
             locked, (EventKind.COMPETITION_PAUSED, {"by": actor, "reason": reason}), now=now
         )
         record_act("paused", locked.slug, actor=actor, now=now, reason=reason, **stranded)
+    close_settled_rounds(locked, now=now)
+    return locked
+
+
+def halt_competition(competition: Competition, *, reason: str, now: datetime) -> Competition:
+    """Halt the book of a running season and pause it: nothing is traded until an operator resumes it; unanswered turns are cancelled.
+
+    For the arena itself, when it finds that a season which trades for real disagrees with its records.
+    """
+    with transaction.atomic():
+        locked = _lock(competition, "paused")
+        _act(locked, BookState.HALTED, ActKind.HALT, actor=SYSTEM, reason=reason, now=now)
+        locked.status = CompetitionStatus.PAUSED
+        locked.pause_after_round = False
+        locked.save(update_fields=["status", "pause_after_round"])
+        cancel_unanswered(locked, reason=f"halted: {reason}", now=now)
+        record_events(
+            locked, (EventKind.COMPETITION_PAUSED, {"by": SYSTEM, "reason": reason}), now=now
+        )
+        record_act("halted", locked.slug, actor=SYSTEM, now=now, reason=reason)
     close_settled_rounds(locked, now=now)
     return locked
 

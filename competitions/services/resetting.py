@@ -19,6 +19,7 @@ from competitions.models import (
     Leg,
     Participant,
     Round,
+    SeasonCheck,
     Trial,
     Turn,
 )
@@ -49,6 +50,7 @@ SEASON_MODELS: tuple[type[models.Model], ...] = (
     Heartbeat,
     ApiReply,
     Trial,
+    SeasonCheck,
     Competition.instruments.through,
     Participant,
     Competition,

@@ -12,7 +12,13 @@ from competitions.models import Heartbeat
 from marketdata.management.base import ArenaCommand, positive
 
 # Who writes a sign of life when the part does its work: beat's ring is heard by the clock.
-SIGNS = {"beat": "clock", "clock": "clock", "sweeper": "sweeper", "feed": "feed"}
+SIGNS = {
+    "beat": "clock",
+    "clock": "clock",
+    "sweeper": "sweeper",
+    "feed": "feed",
+    "checker": "checker",
+}
 
 
 class Command(ArenaCommand):
