@@ -40,8 +40,8 @@ SECONDS = 0.5
 TRIES = 5
 TICK_AIM_SECONDS, PURE_AIM_SECONDS, FIELD_AIM = 1.0, 0.5, 1.3
 # Participants, and rounds of each so that a figure rests on some hundred turns.
-FIELDS = {5: 24, 50: 4, 500: 1}
-LOOKS = 3
+FIELDS = {5: 8, 50: 2, 500: 1}
+LOOKS = 2
 
 
 def measure() -> list[Figure]:
@@ -199,8 +199,9 @@ def _figures(database: str, url: str | None) -> list[Figure]:
 
 def within() -> dict[str, Any]:
     """Measure what needs this arena's database."""
+    tick = _stored_tick()
     costs, queries = _seasons()
-    return {"turns": costs, "queries": queries, **_stored_tick()}
+    return {"turns": costs, "queries": queries, **tick}
 
 
 def _seasons() -> tuple[dict[int, float], float]:
@@ -260,12 +261,15 @@ def _stored_tick() -> dict[str, float]:
 
 
 def _store(rules: BookRules) -> Any:
+    from django.db import transaction
+
     from trading import services
     from trading.models import Account
+    from trading.models.books import Venue
     from trading.services.accounts import save_positions
 
     book = services.open_book(
-        venue="PAPER",
+        venue=Venue.PAPER,
         rules=rules,
         roster=range(1, ACCOUNTS + 1),
         capital=D(10_000),
@@ -273,8 +277,9 @@ def _store(rules: BookRules) -> Any:
         now=at(0),
     )
     rows = {row.ordinal: row for row in Account.objects.filter(book=book)}
-    for state in make_accounts():
-        save_positions(rows[state.ordinal], state.positions.values())
+    with transaction.atomic():
+        for state in make_accounts():
+            save_positions(rows[state.ordinal], state.positions.values())
     return book.pk
 
 
