@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from tests.trading.builders import T0, D, at, make_rules, quote
-from tests.trading.ledger import MARKS, accept, account_of, make_book, order_fields, place
+from tests.trading.ledger import MARKS, accept, account_of, make_book, order_fields, place, tell
 from trading import services
 from trading.domain.intents import OrderKind, TimeInForce, Wish, WishAction
 from trading.models import Account, Book, Fill, Order, Position
@@ -148,25 +148,27 @@ def test_an_owner_cancels_by_symbol_or_all():
         place(account, "OPEN_LONG", symbol=symbol, kind=LIMIT, limit_price=D(90), quantity=D(1))
     other = place(account_of(book, 2), "OPEN_LONG", kind=LIMIT, limit_price=D(90), quantity=D(1))
     cancel = {"market_at": T0, "now": at(1)}
-    assert services.cancel_orders(account.pk, "YUSDT", **cancel) is None
+    assert services.cancel_orders(account.pk, "YUSDT", **cancel).denial is None
     assert statuses(account) == {
         "LIMIT XUSDT": OrderStatus.OPEN,
         "LIMIT YUSDT": OrderStatus.CANCELLED,
         "LIMIT ZUSDT": OrderStatus.OPEN,
     }
-    assert services.cancel_orders(account.pk, "", **cancel) is None
-    assert services.cancel_orders(account.pk, "", **cancel) is None
+    assert services.cancel_orders(account.pk, "", **cancel).denial is None
+    assert services.cancel_orders(account.pk, "", **cancel).denial is None
     assert set(statuses(account).values()) == {OrderStatus.CANCELLED}
     assert all(order.reserved == 0 for order in Order.objects.filter(account=account))
     other.refresh_from_db()
     assert other.status == OrderStatus.OPEN
-    denial = services.cancel_orders(account.pk, "PEPE", **cancel)
+    denial = services.cancel_orders(account.pk, "PEPE", **cancel).denial
     assert str(denial) == "UNKNOWN_SYMBOL known=XUSDT,YUSDT,ZUSDT symbol=PEPE"
 
 
 def waiting_account() -> Account:
     """Return an account with a position, a stop for it, and orders that would open more."""
     account = account_of(resting_book())
+    # Where orders rest, what an account is worth is read off the tape.
+    tell(account.book, quote("100"))
     place(account, "OPEN_LONG", quantity=D(2), stop_loss=D(80))
     place(account, "CLOSE", kind=STOP, trigger_price=D(90))
     place(account, "OPEN_LONG", symbol="YUSDT", kind=LIMIT, limit_price=D(90), quantity=D(1))
@@ -341,7 +343,7 @@ class TestAnythingAtAll(TestCase):
             transaction.get_connection().atomic_blocks[-1]._from_testcase = True
             account = account_of(resting_book())
             place(account, "OPEN_LONG", quantity=D(3))
-            denial = services.set_exits(account.pk, wish, quote("100"), market_at=T0)
+            denial = services.set_exits(account.pk, wish, quote("100"), market_at=T0).denial
             held = Position.objects.get()
             assert denial is None or denial.context
             if denial is None:
