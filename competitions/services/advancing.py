@@ -1,12 +1,13 @@
 """Moving a season's market on between its rounds: stops, targets, liquidation and funding act when their price comes.
 
-On the wall clock each running season is shown the quotes of now, once a second; in the time of stored data the candles between two
+On the wall clock each running season is shown the quotes of now, once a second (of a venue every three); in the time of stored data the candles between two
 slots, before the later one's round. What is shown and what it does is written in one transaction, under the book's lock.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10
 FEEDS_AT_ONCE = 4
+# A venue is asked over the network, and each answer tells all of its symbols.
+VENUE_SECONDS = 3.0
 # Stamps lie on full hours, and are told some seconds after; asked for at most so often then.
 STAMP_SECONDS = timedelta(seconds=10)
 STAMP_PATIENCE = timedelta(minutes=2)
@@ -143,6 +146,8 @@ def _advance_in_thread(group: list[Competition]) -> int:
 def _advance_group(group: list[Competition]) -> int:
     """Ask one feed once and show its quotes to the seasons that use it."""
     feed = group[0].feed
+    if not _is_feed_due(feed):
+        return 0
     specs = {
         spec.symbol: spec for season in group for spec in contract_of(season).rules.instruments
     }
@@ -232,6 +237,17 @@ def _stamps_due(book_id: UUID, now: datetime) -> bool:
     return asked < hour or (now - hour < STAMP_PATIENCE and now - asked >= STAMP_SECONDS)
 
 
+def _is_feed_due(feed: Feed) -> bool:
+    """Tell whether the feed may be asked again: one of ours at each call, a venue after a while."""
+    if feed.is_simulated:
+        return True
+    now = time.monotonic()
+    if now - _asked_feeds.get(feed.pk, -VENUE_SECONDS) < VENUE_SECONDS:
+        return False
+    _asked_feeds[feed.pk] = now
+    return True
+
+
 class _LastQuotes:
     """The marks that each feed told last in this process: a jump from them is asked about again."""
 
@@ -247,6 +263,7 @@ class _LastQuotes:
 
 
 _last = _LastQuotes()
+_asked_feeds: dict[Any, float] = {}
 # When each book's funding was last asked for, by this process.
 _asked: dict[UUID, datetime] = {}
 

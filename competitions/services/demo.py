@@ -16,7 +16,7 @@ from django.utils import timezone
 from agents import services as agents
 from agents.models import Agent
 from competitions.models import Competition, Participant
-from competitions.models.competitions import ClockKind, FillRule, Visibility
+from competitions.models.competitions import OFFERED, ClockKind, FillRule, Visibility
 from competitions.services.control import start_competition
 from marketdata import services as marketdata
 from marketdata.feeds import FeedError, open_feed
@@ -132,6 +132,7 @@ def _make(feed: Feed) -> Competition:
         fill_rule=FillRule.ARRIVAL,
         # Asking the venue took its time, and the server has yet to open.
         starts_at=timezone.now() + timedelta(seconds=OPENING_SECONDS),
+        **OFFERED,
     )
     competition.instruments.set(Instrument.objects.filter(symbol__in=SYMBOLS))
     models = (

@@ -474,11 +474,11 @@ ONE_LONG = json.dumps(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("rule", "most"), [(FillRule.ARRIVAL, 53), (FillRule.SNAPSHOT, 43)])
+@pytest.mark.parametrize(("rule", "most"), [(FillRule.ARRIVAL, 53), (FillRule.SNAPSHOT, 44)])
 def test_an_answer_of_one_order_is_stored_and_settled_with_few_queries(
     server, monkeypatch, rule, most
 ):
-    # Begin and end of a transaction count; the feed's own look at its market counts once.
+    # Begin and end of a transaction count; what a process reads once, market and snapshot, counts too.
     server.say = ONE_LONG
     round_ = make_wall_round(server, fill_rule=rule, interval_seconds=60, deadline_seconds=60)
     asked: list[dict[str, str]] = []
