@@ -77,6 +77,8 @@ def _short(contract: Contract, season: Season) -> Iterator[Term]:
     )
     yield Term("Fill", FILL_RULES.get(contract.rules.fill_rule, contract.rules.fill_rule))
     yield Term("Fee, taker", _bps(rules.fee_bps_taker))
+    if rules.resting_orders:
+        yield Term("Fee, maker", _bps(rules.fee_bps_maker))
     yield Term("Slippage", _bps(rules.slippage_bps))
     yield Term("Leverage", f"at most {times(rules.max_leverage)}")
     yield Term("Position share", f"at most {rules.max_position_size_pct:f} % of equity")
@@ -123,6 +125,8 @@ def _draft_terms(season: Season) -> Iterator[Term]:
     )
     yield Term("Fill", FILL_RULES[competition.fill_rule])
     yield Term("Fee, taker", _bps(competition.fee_bps_taker))
+    if competition.resting_orders:
+        yield Term("Fee, maker", _bps(competition.fee_bps_maker))
     yield Term("Slippage", _bps(competition.slippage_bps))
     yield Term("Leverage", f"at most {times(competition.max_leverage)}")
     yield Term("Position share", f"at most {competition.max_position_size_pct:f} % of equity")
