@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import count as numbers
 from typing import Any
 
 import psycopg
@@ -23,7 +24,7 @@ from bench.stage import temporary_arena, work
 from bench.turns import POSTGRES
 from marketdata.domain.facts import Candle
 from tests.trading.builders import D, account, at, holding, make_rules, quote, spec, tier_table
-from tests.trading.resting import with_resting
+from trading.domain.acting import Ticks
 from trading.domain.engine import step
 from trading.domain.events import BarClosed, FundingSettled, OrderAsked, QuoteSeen, VenueReport
 from trading.domain.intents import Exits, OrderIntent, Side
@@ -148,7 +149,7 @@ def _pure_tick() -> list[Figure]:
         "cfd": {"margin_model": "cfd"},
     }.items():
         rules = make_tick_rules(**changes)
-        resting = with_resting(rules)
+        resting = replace(rules, resting_orders=True)
         seconds = _least(partial(_ask_all, states, quotes, resting))
         figures.append(Figure(f"tick {name}", seconds, "s", PURE_AIM_SECONDS))
     walked = _least(partial(_walk_some, states[: ACCOUNTS // 20], quotes, make_tick_rules())) * 20
@@ -186,8 +187,9 @@ def _figures(database: str, url: str | None) -> list[Figure]:
         told: dict[str, Any] = work(arena, "bench.account", "measure", seconds=900)
     few, many = told["turns"][str(min(FIELDS))], told["turns"][str(max(FIELDS))]
     return [
-        Figure(f"{database} tick, read and told", told["tick"], "s", TICK_AIM_SECONDS),
+        Figure(f"{database} tick shown to all", told["tick"], "s", TICK_AIM_SECONDS),
         Figure("of it reading", told["read"], "s"),
+        Figure(f"and stopping {ACCOUNTS // 100} of them", told["stopped"], "s", TICK_AIM_SECONDS),
         *(
             Figure(f"turns at {count}", 1 / cost, "turns/s")
             for count, cost in told["turns"].items()
@@ -242,22 +244,41 @@ def _queries(run: Callable[[], Any]) -> float:
 
 
 def _stored_tick() -> dict[str, float]:
-    """Store the accounts, then read them and tell which may act; return the wall seconds of the fastest try."""
+    """Store the accounts and show them ticks; return the wall seconds of the fastest: of one that nobody minds, and of one that stops
+    a position in each hundredth account.
+    """
+    from django.utils import timezone
+
+    from trading import services
+    from trading.models import Position
     from trading.selectors.holdings import book_states
 
-    rules = make_tick_rules()
-    book = _store(rules)
+    book = _store(make_tick_rules(resting_orders=True))
     quotes = {symbol: quote("100.1", symbol, spread="0.02") for symbol in SYMBOLS}
-    tries = []
-    for _ in range(TRIES):
+    minutes = numbers(1)
+
+    def show() -> tuple[float, int]:
+        told = Ticks(at(next(minutes)), quotes)
         started = time.perf_counter()
-        states = list(book_states(book).values())
-        read = time.perf_counter() - started
-        assert sum(len(state.positions) for state in states) == ACCOUNTS * HELD
-        _ask_all(states, quotes, with_resting(rules))
-        tries.append((time.perf_counter() - started, read))
-    whole, read = min(tries)
-    return {"tick": whole, "read": read}
+        acted = services.advance_book(book, [told], until=told.at, now=timezone.now())
+        return time.perf_counter() - started, len(acted)
+
+    started = time.perf_counter()
+    states = book_states(book)
+    read = time.perf_counter() - started
+    assert sum(len(state.positions) for state in states.values()) == ACCOUNTS * HELD
+    still = [show() for _ in range(TRIES)]
+    assert not any(acted for _, acted in still), "nothing is near"
+    stopped = []
+    for first in range(1, 4):
+        few = range(first, ACCOUNTS + 1, 100)
+        held = Position.objects.open().filter(account__book=book, account__ordinal__in=few, seq=1)
+        held.filter(is_long=True).update(stop_loss=D(101))
+        held.filter(is_long=False).update(stop_loss=D(99))
+        seconds, acted = show()
+        assert acted == ACCOUNTS // 100
+        stopped.append(seconds)
+    return {"read": read, "tick": min(still)[0], "stopped": min(stopped)}
 
 
 def _store(rules: BookRules) -> Any:
@@ -266,7 +287,7 @@ def _store(rules: BookRules) -> Any:
     from trading import services
     from trading.models import Account
     from trading.models.books import Venue
-    from trading.services.accounts import save_positions
+    from trading.services.saving import save_positions
 
     book = services.open_book(
         venue=Venue.PAPER,

@@ -14,15 +14,16 @@ DEFAULTS_PERMISSIONS = ("agents.add_provider", "agents.add_prompttemplate", "age
 
 
 class JsonObjectField(forms.JSONField):
-    """A JSON object as text; empty stands for the empty object, and a mistake is told with its place."""
+    """A JSON object as text; empty stands for the empty object, and a mistake is told with its place and an ``example``."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, example: str = '{"temperature": "0.7"}', **kwargs: Any) -> None:
+        self.example = example
         super().__init__(**{"initial": dict, **kwargs})
 
     def to_python(self, value: Any) -> Any:
         if value in self.empty_values:
             return {}
-        found = _parse(value) if isinstance(value, str) else value
+        found = _parse(value, self.example) if isinstance(value, str) else value
         if not isinstance(found, dict):
             raise ValidationError(f"must be a JSON object, was {type(found).__name__}")
         return found
@@ -34,8 +35,8 @@ class JsonObjectField(forms.JSONField):
         )
 
 
-def _parse(text: str) -> Any:
-    wanted = 'wanted an object such as {"temperature": "0.7"}'
+def _parse(text: str, example: str) -> Any:
+    wanted = f"wanted an object such as {example}"
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from agents.admin.forms import JsonObjectField
 from competitions.domain.offer import offer_problems
 from competitions.models import Competition
 from competitions.models.competitions import OFFERED, ClockKind, FillRule
@@ -172,6 +173,12 @@ class CompetitionForm(forms.ModelForm[Competition]):
         error_messages={"required": "at least one timeframe is wanted, found none"},
     )
 
+    leverage_limits = JsonObjectField(
+        required=False,
+        example='{"BTCUSDT": 5}',
+        help_text=Competition._meta.get_field("leverage_limits").help_text,
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Stored to eight decimals, read without them.
@@ -180,10 +187,6 @@ class CompetitionForm(forms.ModelForm[Competition]):
             self.initial["initial_capital"] = canonical_decimal(capital)
         if self.instance._state.adding:
             self.initial = {**OFFERED, **self.initial}
-
-    def clean_leverage_limits(self) -> Any:
-        """Take an emptied field for no limits."""
-        return self.cleaned_data["leverage_limits"] or {}
 
     def clean_timeframes(self) -> list[str]:
         """Keep the order of a season that was set up by program: its first timeframe is the base."""

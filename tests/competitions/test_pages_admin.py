@@ -154,8 +154,8 @@ def test_an_end_before_the_start(root, right):
             {"leverage_limits": '{"BTCUSDT": 11}'},
             "BTCUSDT must have a whole number from 1 to the highest leverage (10), was 11",
         ),
-        ({"leverage_limits": "[5]"}, "must be an object such as"),
-        ({"leverage_limits": "5x"}, "Enter a valid JSON"),
+        ({"leverage_limits": "[5]"}, "must be a JSON object, was list"),
+        ({"leverage_limits": "5x"}, "not JSON at line 1, column 2"),
         ({"max_decisions_per_hour": 0}, "greater than or equal to 1"),
         ({"drawdown_stop_pct": 100}, "must be above 0 and below 100, was 100"),
         (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from marketdata.domain.facts import Candle, Quote
@@ -30,13 +29,6 @@ def bar(
         candle(prices, minutes=minutes),
         None if mark is None else candle(mark, minutes=minutes),
     )
-
-
-def with_resting(rules: BookRules, *, resting: bool = True) -> BookRules:
-    """Return the rules so, whether or not a book may have them so."""
-    other = copy.copy(rules)
-    object.__setattr__(other, "resting_orders", resting)
-    return other
 
 
 def holding(

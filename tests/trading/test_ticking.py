@@ -23,7 +23,6 @@ from tests.trading.builders import (
     spec,
     tier_table,
 )
-from tests.trading.resting import with_resting
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side
 from trading.domain.liquidation import liquidate
 from trading.domain.maintenance import account_health
@@ -42,7 +41,7 @@ def ticking(*, resting: bool = True, **changes: object) -> BookRules:
     specs = (spec("XUSDT"), spec("YUSDT", max_leverage=5), spec("ZUSDT"))
     table = tier_table((0, 2000, "0.01", 0, 20), (2000, None, "0.1", 180, 10))
     fields = {"acts_between_rounds": True, "instruments": specs, "tiers": (table,), **changes}
-    return with_resting(make_rules(slippage_bps=D(7), **fields), resting=resting)
+    return make_rules(slippage_bps=D(7), resting_orders=resting, **fields)
 
 
 def full_walk(
@@ -53,7 +52,7 @@ def full_walk(
     def taken(now: AccountState, moment: object) -> Outcome | None:
         return liquidate(now, rules, at=at(0)) if rules.acts_between_rounds else None
 
-    plain = with_resting(rules, resting=False)
+    plain = replace(rules, resting_orders=False)
     state = state.with_marks({symbol: seen.mark for symbol, seen in quotes.items()})
     if not rules.resting_orders:
         outcome = taken(state, None) or Outcome(state=state)
