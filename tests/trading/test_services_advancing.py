@@ -331,3 +331,13 @@ def test_something_is_at_stake_while_something_is_held_and_a_while_after():
         place(account_of(book), action, recent, slip={"market_at": now}, **fields)
     assert not Position.objects.open().exists()
     assert has_stakes(book.pk)
+
+
+def test_a_tick_of_long_ago_is_booked_with_the_longest_latency_there_is():
+    book = acting_book()
+    hold(book, stop_loss=D(95))
+
+    # The tick bears a time of months ago.
+    tick(book, "94")
+
+    assert Fill.objects.get(by_market=True).latency_ms == 2**31 - 1

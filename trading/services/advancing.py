@@ -30,6 +30,8 @@ from trading.services.locks import lock_book
 from trading.services.saving import Occasion, is_wiped_out, save_outcome
 from trading.services.tape import append_tape
 
+# What the column holds: some 24 days.
+LONGEST_LATENCY_MS = 2**31 - 1
 # In a book that is halted or over nothing moves any more.
 ACTING_STATES = (BookState.RUNNING, BookState.PAUSED, BookState.REDUCING)
 
@@ -237,7 +239,8 @@ def _save(account: Account, fact: Fact, outcome: Outcome, *, position: int) -> N
     moment = timezone.now()
     latency = None
     if isinstance(fact, Ticks):
-        latency = max(round((moment - fact.at).total_seconds() * 1000), 0)
+        passed = round((moment - fact.at).total_seconds() * 1000)
+        latency = min(max(passed, 0), LONGEST_LATENCY_MS)
     occasion = Occasion(tape_position=position, now=moment, by_market=True, latency_ms=latency)
     save_outcome(account, outcome, occasion)
     if isinstance(fact, Funding):
