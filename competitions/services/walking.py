@@ -16,6 +16,7 @@ from marketdata.feeds import FeedError, MarketFeed
 from trading.domain.acting import Bars, Fact, Funding, Night, Ticks, act_on
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, OrderEnded
+from trading.domain.intents import TimeInForce
 from trading.domain.outcome import BookedFill
 from trading.domain.state import AccountState
 from trading.domain.tape import ACTING, TapeEvent, TapeKind
@@ -93,7 +94,9 @@ class TapeWalk:
         if event.kind is not TapeKind.STATE:
             return state.with_marks(event.marks)
         for order in list(state.orders.values()):
-            if order.intent.rests and not (order.intent.reduce_only and event.state in STILL_OPEN):
+            intent = order.intent
+            is_brief = not intent.rests or intent.time_in_force is TimeInForce.IOC
+            if not is_brief and not (intent.reduce_only and event.state in STILL_OPEN):
                 ended = OrderEnded(event.at, order.client_order_id, EndStatus.CANCELLED)
                 outcome = step(state, ended, self._rules)
                 state = outcome.state

@@ -15,9 +15,9 @@ from trading.domain.sizing import unknown_symbol
 from trading.domain.tape import TapeEvent
 from trading.models import Account, Book, Order
 from trading.models.books import BookState, Venue
+from trading.models.orders import OrderKind, TimeInForce
 from trading.services.accounts import load_state
 from trading.services.locks import lock_account, lock_to_trade
-from trading.services.reports import may_wait
 from trading.services.saving import Occasion, save_outcome
 from trading.services.tape import Setting, append_tape
 
@@ -49,7 +49,7 @@ def cancel_stranded(book_id: uuid.UUID, *, market_at: datetime, now: datetime) -
 
     In a paused or reducing book those that may grow exposure, in one that is halted or has ended all; of a running one none. For
     the paper venue alone. Where any ended, the tape tells when. To be called in the transaction that changed the state. An order that is
-    still on its way is ended by its own report, which waits for the account's lock.
+    still on its way ends too: nothing but the tape tells a replay when, and its report may come long after.
     """
     book = Book.objects.get(pk=book_id)
     if book.state == BookState.RUNNING or book.venue != Venue.PAPER:
@@ -62,12 +62,19 @@ def cancel_stranded(book_id: uuid.UUID, *, market_at: datetime, now: datetime) -
     ):
         account = lock_account(account_id[0])
         account.book = book
-        resting = Order.objects.resting().filter(account=account)
-        stranded = [row for row in resting.in_order_of_acceptance() if not may_wait(book, row)]
+        unfinished = Order.objects.unfinished().filter(account=account)
+        stranded = [row for row in unfinished.in_order_of_acceptance() if not _may_wait(book, row)]
         gone += _cancel(account, stranded, market_at, now)
     if gone:
         append_tape(book_id, [TapeEvent.of_state(market_at, book.state)], now=now)
     return gone
+
+
+def _may_wait(book: Book, order: Order) -> bool:
+    """Return whether the order may wait for the market in the book's state, or is of a kind that never waits."""
+    if order.kind == OrderKind.MARKET or order.time_in_force == TimeInForce.IOC:
+        return True
+    return order.reduce_only and book.state in {BookState.PAUSED, BookState.REDUCING}
 
 
 def _cancel(

@@ -12,9 +12,9 @@ from django.db.models import Exists, OuterRef
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, OrderEnded, VenueReport
 from trading.domain.reports import within_position
-from trading.models import Account, Book, Fill, Order, Position
-from trading.models.books import BookState, Venue
-from trading.models.orders import OrderKind, OrderStatus
+from trading.models import Account, Fill, Order, Position
+from trading.models.books import Venue
+from trading.models.orders import OrderStatus
 from trading.services.accounts import last_seq, load_state
 from trading.services.locks import lock_to_report
 from trading.services.saving import Occasion, save_outcome
@@ -55,10 +55,6 @@ def apply_report(
         report = within_position(state, report)
     rules = book.frozen_rules()
     outcome = step(state, report, rules)
-    if order.client_order_id in outcome.state.orders and not may_wait(book, order):
-        # The book changed state while the order was on its way: it has arrived, but must not wait there.
-        gone = OrderEnded(report.at, order.client_order_id, EndStatus.CANCELLED)
-        outcome = outcome.then(step(outcome.state, gone, rules))
     order.venue_order_id = report.venue_order_id or order.venue_order_id
     position = effective_position(book, rules, tape_position)
     occasion = Occasion(tape_position=position, now=now)
@@ -80,15 +76,6 @@ def end_order(
         position = account.book.tape_position
         save_outcome(account, outcome, Occasion(tape_position=position, now=now), orders=[order])
     return order
-
-
-def may_wait(book: Book, order: Order) -> bool:
-    """Return whether the order may wait for the market in the book's present state: what may grow exposure only while it runs."""
-    if book.venue != Venue.PAPER or order.kind == OrderKind.MARKET:
-        return True
-    if book.state in {BookState.HALTED, BookState.ENDED}:
-        return False
-    return order.reduce_only or book.state == BookState.RUNNING
 
 
 def _is_too_late(account: Account, order: Order) -> bool:

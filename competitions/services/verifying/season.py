@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -64,7 +65,7 @@ from marketdata.feeds import open_feed
 from marketdata.models import Blob
 from marketdata.services import quotes_of
 from trading.domain.rules import FillRule
-from trading.domain.tape import TapeKind, decode_tape
+from trading.domain.tape import TapeEvent, TapeKind, decode_tape
 from trading.models import Book, Fill, OperatorAct, TapeSegment
 from trading.models.orders import OrderCause
 from trading.selectors import check_invariants, one_view
@@ -337,16 +338,21 @@ def _recompute(
     }
     marks = {symbol: quote.mark for symbol, quote in quotes.items()}
     walk = run.replay.walk
+    after = round_.first_tape_position + len(quotes) + len(opens)
+    # Where on the tape the turns' orders may have taken effect; on the wall clock it is on record alone.
+    still: range | None = None
     if walk is not None:
         first = tape_before(round_)
         book_id = round_.competition.opened_book.pk
-        walk.lay(first, tape_between(book_id, first, round_.last_tape_position or 0))
+        tape = tape_between(book_id, first, round_.last_tape_position or 0)
+        walk.lay(first, tape)
+        if run.contract.clock == ClockKind.DATA:
+            still = range(after, after + _changes_of_state(tape[after - first :]) + 1)
     turns = []
     for record in sorted(stored.turns, key=lambda turn: turn.ordinal):
         turn = rows[record.ordinal]
         fills = _fill_quotes(run.contract, turn, quotes, opens)
-        after = round_.first_tape_position + len(quotes) + len(opens)
-        timings = _timings(run.contract, turn, after) if walk is not None else None
+        timings = _timings(turn, still) if walk is not None else None
         run.journal.scene = _scene(run.contract, turn, fills, after, timings or {})
         turns.append(_recompute_turn(run.replay, run.contract, turn, record, fills, marks, timings))
     early = [act for act in acts if act.tape_position <= (round_.last_tape_position or 0)]
@@ -411,21 +417,27 @@ def _scene(
     )
 
 
-def _timings(contract: Contract, turn: Turn, after: int) -> dict[int, LegTiming]:
+def _changes_of_state(events: Iterable[TapeEvent]) -> int:
+    """Return with how many changes of the book's state the events begin."""
+    return len(list(takewhile(lambda event: event.kind is TapeKind.STATE, events)))
+
+
+def _timings(turn: Turn, still: range | None) -> dict[int, LegTiming]:
     """Return where on the tape the turn's legs and their first fills took effect.
 
-    In the time of data the market stands still meanwhile: all of them after the snapshot, at ``after``. On the wall clock it is on
-    record alone.
+    In the time of data the market stands still meanwhile: after the snapshot, the first position of ``still``, or after a change of the
+    book's state that came then, one of the others. None on the wall clock.
     """
+
+    def told(position: int) -> int:
+        return position if still is None or position in still else still[0]
+
     fills: dict[Any, int] = {}
     arrived = Fill.objects.filter(order__turn_key=turn.turn_key, by_market=False)
     for fill in arrived.order_by("-seq"):
-        fills[fill.order_id] = after if contract.clock == ClockKind.DATA else fill.tape_position
+        fills[fill.order_id] = told(fill.tape_position)
     return {
-        leg.index: LegTiming(
-            after if contract.clock == ClockKind.DATA else leg.tape_position,
-            fills.get(leg.order_id),
-        )
+        leg.index: LegTiming(told(leg.tape_position), fills.get(leg.order_id))
         for leg in turn.legs.all()
     }
 
