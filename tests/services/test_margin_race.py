@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import pytest
 from django.db import connection, connections, transaction
@@ -25,33 +23,12 @@ from trading.services.accounts import load_state
 THREADS = 20
 # In one test alone: two at once would take all of a server's usual hundred connections.
 MOST_THREADS = 50
-Result = TypeVar("Result")
 
 pytestmark = [
     pytest.mark.services,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer anyway"),
 ]
-
-
-@pytest.fixture
-def together() -> Callable[[list[Callable[[], Result]]], list[Result]]:
-    """Return a function that starts all calls at the same moment, each in a thread, and returns what they return."""
-
-    def run(calls: list[Callable[[], Result]]) -> list[Result]:
-        barrier = threading.Barrier(len(calls))
-
-        def go(call: Callable[[], Result]) -> Result:
-            barrier.wait(30)
-            try:
-                return call()
-            finally:
-                connections.close_all()
-
-        with ThreadPoolExecutor(len(calls)) as pool:
-            return list(pool.map(go, calls))
-
-    return run
 
 
 def ask(account, number: int, **fields) -> Callable[[], Order]:
