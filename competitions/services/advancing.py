@@ -10,13 +10,13 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from competitions.domain.contract import Contract
@@ -25,6 +25,7 @@ from competitions.models.competitions import ClockKind, CompetitionStatus
 from competitions.models.events import EventKind
 from competitions.models.participants import ParticipantState
 from competitions.services.audit import record_act
+from competitions.services.beside import Beside
 from competitions.services.events import record_events
 from competitions.services.leases import holder_name, take_lease
 from competitions.services.market import contract_of
@@ -45,7 +46,6 @@ from trading.services.accounts import funded_at
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10
-FEEDS_AT_ONCE = 4
 # A venue is asked over the network, and each answer tells all of its symbols.
 VENUE_SECONDS = 3.0
 # Stamps lie on full hours, and are told some seconds after; asked for at most so often then.
@@ -111,16 +111,22 @@ def advance_live(*, now: datetime) -> int:
     """Show every season on the wall clock that has something at stake the quotes of now; return how many were shown any.
 
     Network inside, so never in a transaction. One process leads a season at a time, by a lease; seasons that share a feed share its
-    answer. A feed that does not answer, or whose quotes are stale or wrong, shows nothing: stops wait for a good price.
+    answer. A feed that does not answer, or whose quotes are stale or wrong, shows nothing: stops wait for a good price. Of a venue that
+    takes long its seasons are shown the quotes when they come, not counted here; the others do not wait for them.
     """
     by_feed: dict[Any, list[Competition]] = defaultdict(list)
     for competition in _seasons_to_lead(now=now):
         by_feed[competition.feed_id].append(competition)
-    groups = list(by_feed.values())
-    if len(groups) < 2:
-        return sum(_advance_group(group) for group in groups)
-    with ThreadPoolExecutor(max_workers=min(FEEDS_AT_ONCE, len(groups))) as pool:
-        return sum(pool.map(_advance_in_thread, groups))
+    own = [group for group in by_feed.values() if group[0].feed.is_simulated]
+    started = _venues.start(
+        {
+            group[0].feed.slug: partial(_advance_group, group)
+            for group in by_feed.values()
+            if group not in own
+        }
+    )
+    shown = sum(_advance_group(group) for group in own)
+    return shown + _venues.finish(started)
 
 
 def _seasons_to_lead(*, now: datetime) -> Iterator[Competition]:
@@ -134,13 +140,6 @@ def _seasons_to_lead(*, now: datetime) -> Iterator[Competition]:
         lease = f"advance:{book.pk}"
         if take_lease(lease, holder_name("feed"), seconds=LEASE_SECONDS, now=now):
             yield competition
-
-
-def _advance_in_thread(group: list[Competition]) -> int:
-    try:
-        return _advance_group(group)
-    finally:
-        connection.close()
 
 
 def _advance_group(group: list[Competition]) -> int:
@@ -263,6 +262,7 @@ class _LastQuotes:
 
 
 _last = _LastQuotes()
+_venues = Beside()
 _asked_feeds: dict[Any, float] = {}
 # When each book's funding was last asked for, by this process.
 _asked: dict[UUID, datetime] = {}
