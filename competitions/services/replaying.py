@@ -194,10 +194,21 @@ class Replay:
         state = self.states[ordinal].with_marks({quote.symbol: quote.mark})
         event = ExitsSet(at, instruction.symbol, wish_of(instruction).exits)
         outcome = self._step(state, event)
-        self.states[ordinal] = outcome.state
+        self._keep(outcome)
         if outcome.denials:
             return LegRecord(index, LegVerdict.DENIED, str(outcome.denials[0]))
         return LegRecord(index, LegVerdict.SET, "")
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Take over the account after it was asked for something at a quote.
+
+        The quote's mark counts for that alone: where the market acts, a tick may have come between the quote and the order, and the next
+        one finds what the tape told last.
+        """
+        ordinal, state = outcome.state.ordinal, outcome.state
+        if self.walk is not None:
+            state = replace(state, marks=self.states[ordinal].marks)
+        self.states[ordinal] = state
 
     def _order(
         self, turn: ReplayedTurn, spot: _Spot, instruction: Instruction, quote: Quote | None
@@ -232,7 +243,7 @@ class Replay:
     ) -> LegRecord:
         made = self._decisions_last_hour(spot.ordinal, spot.at)
         asked = self._step(state, OrderAsked(spot.at, spot.order_id, intent, quote, made))
-        self.states[spot.ordinal] = asked.state
+        self._keep(asked)
         if asked.denials:
             return LegRecord(spot.index, LegVerdict.DENIED, str(asked.denials[0]))
         self._note_opening(spot, asked)

@@ -9,12 +9,14 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from agents.domain.baselines import BASELINES
 from competitions.models import Event, Participant
 from competitions.models.competitions import ClockKind, FillRule
+from competitions.services import settling
 from competitions.services.advancing import advance_live
 from competitions.services.driving import drive
 from competitions.services.verifying import verify_season
-from marketdata.domain.facts import Candle
+from marketdata.domain.facts import Candle, Quote
 from marketdata.models import Candle as CandleRow
 from marketdata.models import CandleSeries, FundingRate
 from tests.builders import (
@@ -29,6 +31,8 @@ from tests.builders import (
 )
 from tests.competitions.tampering import unlocked
 from tests.fakes.season_server import SeasonServer
+from trading import services as trading
+from trading.domain.acting import Ticks
 from trading.models import Account, Fill, Order, Position, Posting, TapeSegment
 from trading.models.orders import OrderCause
 
@@ -197,6 +201,53 @@ def test_a_live_season_is_shown_the_quotes_of_now(monkeypatch):
     assert not Position.objects.open().exists()
     season.refresh_from_db()
     assert Event.objects.filter(competition=season, kind="position_closed").exists()
+
+
+def test_orders_after_a_tick_that_came_before_them_are_checked_at_its_marks(monkeypatch):
+    eth = {"action": "open_long", "symbol": "ETHUSDT", "margin_fraction": "0.01", "leverage": 1}
+    btc = {**eth, "symbol": "BTCUSDT", "margin_fraction": "0.1"}
+    script = [[{**eth, "take_profit": "100000"}], [btc, eth]]
+
+    def say(context):
+        wishes = script[context.round_number - 1]
+        return json.dumps({"summary": "As written.", "instructions": wishes})
+
+    monkeypatch.setitem(BASELINES, "cash", say)
+    season = start_season(
+        make_season(
+            "live",
+            make_synthetic_feed(),
+            baselines("cash"),
+            symbols=["BTCUSDT", "ETHUSDT"],
+            clock=ClockKind.WALL,
+            fill_rule=FillRule.ARRIVAL,
+            starts_at=None,
+            interval_seconds=4,
+            deadline_seconds=4,
+            **ACTING,
+        )
+    )
+    list(drive(season, rounds=1))
+    real = settling._arrival_quotes
+
+    def overtaken(*given):
+        position, quotes = real(*given)
+        # BTC 10 % up, ETH beyond its target.
+        marks = {
+            "BTCUSDT": quotes["BTCUSDT"].mark * Decimal("1.1"),
+            "ETHUSDT": Decimal(100_001),
+        }
+        now = timezone.now()
+        told = {symbol: Quote(symbol, now, mark, mark, mark) for symbol, mark in marks.items()}
+        assert trading.advance_book(season.book_id, [Ticks(now, told)], until=now, now=now)
+        return position, quotes
+
+    monkeypatch.setattr(settling, "_arrival_quotes", overtaken)
+    list(drive(season, rounds=1))
+
+    assert Order.objects.filter(turn_key__endswith="-2-1", status="FILLED").count() == 2
+    season.refresh_from_db()
+    agrees(season)
 
 
 def test_nothing_is_shown_where_nothing_is_at_stake():
