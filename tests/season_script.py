@@ -70,6 +70,8 @@ def live(options: argparse.Namespace) -> None:
         interval_seconds=options.interval,
         deadline_seconds=options.interval,
         max_rounds=options.rounds,
+        acts_between_rounds=True,
+        resting_orders=True,
     )
     start_season(season)
 

@@ -43,6 +43,9 @@ SLUG = "killed"
 ROUNDS, MODELS, BASELINES = 50, 15, 5
 PARTICIPANTS = MODELS + BASELINES
 AWAY_SECONDS = 1.5
+FEEDS = ("feed-1", "feed-2")
+# As long as a season may stay without anybody who shows it the market.
+LEASE_SECONDS = 10
 MADE = re.compile(r'(?<= data-now=")[^"]*|(?<= data-age>)[^<]*')
 
 
@@ -103,7 +106,7 @@ def test_a_season_survives_the_death_of_every_part(arena, tmp_path):
         "turns-2": worker("turns", 8, "turns-2"),
         "clock": worker("clock", 4, "clock"),
         "beat": beat(tmp_path),
-        "feed": ("manage.py", "feed"),
+        **dict.fromkeys(FEEDS, ("manage.py", "feed")),
     }
     with ExitStack() as stack:
         witness = stack.enter_context(Witness())
@@ -125,6 +128,8 @@ def test_a_season_survives_the_death_of_every_part(arena, tmp_path):
         for name in ("clock", "beat", "web-1"):
             season.play_on(2)
             kill_and_see_it_resume(season, split, name)
+        season.play_on(2)
+        kill_the_feed_and_see_another_lead(season, split)
         season.play_on(2)
         kill_redis_and_see_it_resume(season, redis)
         wait_until(lambda: season.status == "FINISHED", seconds=300, wanted=f"{ROUNDS} rounds")
@@ -156,6 +161,27 @@ def kill_a_busy_worker(season: Season, split: Split, witness: Witness) -> set[tu
     kill_and_see_it_resume(season, split, busy_worker(split, witness), after=take_note)
     assert cut_off, "the worker was killed with no call under way"
     return cut_off
+
+
+def kill_the_feed_and_see_another_lead(season: Season, split: Split) -> None:
+    """Kill the process that shows the season the market, and see the other one do it in its place within the lease."""
+    season.wait_for_mid_round()
+    leader = leading_feed(season, split)
+    split.kill(leader)
+    (other,) = {*FEEDS} - {leader}
+    wanted = f"{other} leads after {leader} was killed"
+    season.resumed[leader] = wait_until(
+        lambda: leading_feed(season, split) == other, seconds=LEASE_SECONDS, wanted=wanted
+    )
+    split.start(leader)
+
+
+def leading_feed(season: Season, split: Split) -> str:
+    """Return which process holds the season's lease to show it the market; empty when none that runs does."""
+    rows = season.rows("SELECT holder FROM competitions_lease WHERE name LIKE 'advance:%'")
+    holders = {int(holder.rpartition(":")[2]) for (holder,) in rows if holder}
+    running = {split.running[name].pid: name for name in FEEDS if name in split.running}
+    return "".join(running.get(pid, "") for pid in holders)
 
 
 def kill_redis_and_see_it_resume(season: Season, redis: RedisServer) -> None:
