@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.trading.builders import T0, D, buy, funded, make_rules, quote, report_of
+from tests.trading.builders import T0, D, at, buy, funded, make_rules, play, quote, report_of
+from trading.domain.acting import Funding, act_on
 from trading.domain.engine import step
 from trading.domain.events import OrderAsked
 from trading.domain.intents import Exits
 from trading.domain.margin import account_figures
+from trading.domain.outcome import Outcome
 
 
 def test_each_part_frees_its_share_of_the_reserve():
@@ -57,3 +59,13 @@ def test_an_exit_that_is_none_is_refused(level):
     outcome = step(funded(rules), OrderAsked(T0, "a", order, quote("100")), rules)
 
     assert outcome.denials
+
+
+def test_a_funding_stamp_told_again_takes_nothing_away():
+    """At its old mark of 90 the long would no longer be covered, at that of now it is."""
+    rules = make_rules(acts_between_rounds=True)
+    state = play(funded(rules), rules, (buy("1900", leverage=20), quote("100")))[0]
+    stamp = Funding(at(60), "XUSDT", D("0.0001"), D(90))
+    state = replace(state, funded_at={"XUSDT": stamp.at})
+
+    assert act_on(state, stamp, rules) == Outcome(state=state)

@@ -14,6 +14,7 @@ from itertools import groupby
 from marketdata.domain.facts import Candle, Quote, Timeframe
 from trading.domain.engine import step
 from trading.domain.events import BarClosed, FundingSettled, MarksSeen, OvernightPassed
+from trading.domain.funding import is_settled
 from trading.domain.liquidation import liquidate
 from trading.domain.money import exact
 from trading.domain.outcome import Outcome
@@ -106,6 +107,9 @@ def act_on(
         case Bars():
             return _on_bars(state, fact, rules)
         case Funding():
+            if is_settled(state, fact.symbol, fact.at):
+                # Its mark is of the past too: nothing may be judged on it.
+                return Outcome(state=state)
             settled = FundingSettled(fact.at, fact.symbol, fact.rate, fact.mark, held)
             outcome = step(state.with_marks({fact.symbol: fact.mark}), settled, rules)
             return outcome.then(_covered(outcome.state, fact.at, rules))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 from marketdata.domain.canonical import canonical_time
@@ -23,14 +24,19 @@ def funding_payment(quantity: Decimal, *, mark: Decimal, rate: Decimal) -> Decim
     return round_money(-quantity * mark * rate)
 
 
+def is_settled(state: AccountState, symbol: str, at: datetime) -> bool:
+    """Return whether a stamp is not later than the symbol's last, and so changes nothing."""
+    last = state.funded_at.get(symbol)
+    return last is not None and at <= last
+
+
 @exact
 def settle_funding(state: AccountState, event: FundingSettled) -> Outcome:
     """Return the account after one funding stamp, settled on what it holds.
 
     Stamps come in order, each before whatever happened after it; after downtime the missed ones first. A stamp that is not later than
     the symbol's last is settled already and changes nothing, so that it may be told twice. One that is told late names what was held at
-    its instant. A wallet that this takes below zero is left
-    to the liquidation.
+    its instant. A wallet that this takes below zero is left to the liquidation.
 
     Raises:
         ValueError: When the rate is not finite or the mark not above 0.
@@ -39,8 +45,7 @@ def settle_funding(state: AccountState, event: FundingSettled) -> Outcome:
         raise ValueError(
             f"funding needs a finite rate and a mark above 0, was {event.rate} at {event.mark}"
         )
-    last = state.funded_at.get(event.symbol)
-    if last is not None and event.at <= last:
+    if is_settled(state, event.symbol, event.at):
         return Outcome(state=state)
     state = replace(state, funded_at={**state.funded_at, event.symbol: event.at})
     held = state.positions.get(event.symbol)
