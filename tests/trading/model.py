@@ -63,6 +63,8 @@ class Holding:
     fees: Fraction = Fraction(0)
     stop: Fraction | None = None
     target: Fraction | None = None
+    opened_at: int = 0
+    funding: Fraction = Fraction(0)
 
     def worth(self, mark: Fraction) -> Fraction:
         return money(self.size * mark)
@@ -107,12 +109,18 @@ class Account:
 
     @property
     def used(self) -> Fraction:
-        margins = sum(holding.margin(self.marks[symbol]) for symbol, holding in self.held.items())
+        margins = sum(
+            self.margin(holding, self.marks[symbol]) for symbol, holding in self.held.items()
+        )
         return margins + sum(order.aside for order in self.waiting.values())
 
     @property
     def free(self) -> Fraction:
         return self.equity - self.used
+
+    def margin(self, holding: Holding, mark: Fraction) -> Fraction:
+        """Return what a position ties up."""
+        return holding.margin(mark)
 
     def signed(self, symbol: str) -> Fraction:
         holding = self.held.get(symbol)
@@ -261,12 +269,13 @@ class Account:
         if max(holding.worth(mark), holding.cost) > MOST_MONEY:
             broken.add("ABOVE_MAX_NOTIONAL")
         broken |= _wrong_exits(order.sign, price, order.stop, order.target)
-        opened = holding.margin(mark) - (old.margin(mark) if adds and old else 0)
+        margin = self.margin(holding, mark)
+        opened = margin - (self.margin(old, mark) if adds and old else 0)
         needed = money(opened * terms.buffer) + before.equity - after.equity
         if needed > before.equity - (after.used - opened) or reserve > self.free:
             broken.add("INSUFFICIENT_MARGIN")
         own = sum(other.aside for other in before.waiting.values() if other.symbol == symbol)
-        if after.equity <= 0 or (holding.margin(mark) + own) > terms.share * after.equity:
+        if after.equity <= 0 or (margin + own) > terms.share * after.equity:
             broken.add("POSITION_SHARE_ABOVE_LIMIT")
         if after.equity <= 0 or after.used > terms.usage * after.equity:
             broken.add("MARGIN_USAGE_ABOVE_LIMIT")
@@ -292,6 +301,8 @@ class Tier:
     floor: Fraction
     rate: Fraction
     cum: Fraction
+    cap: Fraction | None = None
+    leverage: int = 125
 
 
 def maintenance(tiers: list[Tier], notional: Fraction) -> Fraction:
