@@ -42,6 +42,8 @@ numbers = st.integers(0, 10**6)
 class ServicesMachine(RuleBasedStateMachine):
     """A worker may stop after any step; what it left is found and gone on with, by it or by another."""
 
+    book_rules = make_rules(slippage_bps=D(1))
+
     def __init__(self):
         super().__init__()
         self.outer = transaction.atomic()
@@ -61,7 +63,7 @@ class ServicesMachine(RuleBasedStateMachine):
 
     @initialize()
     def open_book(self):
-        self.book: Book = make_book(accounts=2, rules=make_rules(slippage_bps=D(1)))
+        self.book: Book = make_book(accounts=2, rules=self.book_rules)
         self.accounts = list(Account.objects.filter(book=self.book).order_by("ordinal"))
         self.prices = dict.fromkeys(SYMBOLS, D(100))
         self.reports: list[tuple[Order, VenueReport]] = []
@@ -130,11 +132,12 @@ class ServicesMachine(RuleBasedStateMachine):
         assert order.status != OrderStatus.SUBMITTING
         assert Fill.objects.filter(order=order).count() >= fills
 
-    @precondition(lambda self: Order.objects.unfinished().exists())
+    @precondition(lambda self: Order.objects.filter(status=OrderStatus.SUBMITTING).exists())
     @rule(pick=numbers)
     def send_and_crash(self, pick):
         """The venue fills, the worker is gone before it books; the report lies there."""
-        waiting = list(Order.objects.unfinished().order_by("client_order_id"))
+        unsent = Order.objects.filter(status=OrderStatus.SUBMITTING)
+        waiting = list(unsent.order_by("client_order_id"))
         order = waiting[pick % len(waiting)]
         report = open_venue(self.book.venue).send(
             order, self.quote(order.symbol), self.book.frozen_rules()
