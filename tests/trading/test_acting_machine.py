@@ -21,6 +21,7 @@ from trading.domain.acting import Funding, Ticks, act_on
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, ExitsSet, OrderAsked, OrderEnded
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side, TimeInForce
+from trading.domain.maintenance import liquidation_price
 from trading.domain.margin import account_figures
 from trading.domain.outcome import House, Outcome
 from trading.domain.resting.arrival import arrival_report
@@ -57,7 +58,8 @@ levels = st.tuples(
     st.integers(1, 400) | st.integers(1, 400) | st.integers(-300, 1_500),
     st.sampled_from(["0", "0", "0.003", "-0.004"]),
 )
-rates = st.integers(-300, 300).map(lambda n: D(n) / 10_000)
+# Up to a tenth of the notional: wallets must come near zero by it.
+rates = st.integers(-1_000, 1_000).map(lambda n: D(n) / 10_000)
 
 
 @st.composite
@@ -367,6 +369,27 @@ class ActingEngineAndModel(RuleBasedStateMachine):
     @rule(changes=st.dictionaries(symbols, moves, min_size=1, max_size=2))
     def tick_some(self, changes):
         self.show({symbol: self.moved(symbol, bps) for symbol, bps in changes.items()})
+
+    def touchable(self) -> list[tuple[str, Side, Decimal]]:
+        """Return every level that waits, with the side that it trades on."""
+        found = []
+        for order in self.state.orders.values():
+            level = order.intent.limit_price or order.intent.trigger_price
+            found.append((order.symbol, order.side, level))
+        for symbol, held in sorted(self.state.positions.items()):
+            side, exits = Side.closing(held.quantity), held.exits
+            price = liquidation_price(self.state, symbol, self.rules)
+            levels = (exits.stop_loss, exits.take_profit, price)
+            found += [(symbol, side, level.quantize(TICK)) for level in levels if level is not None]
+        return found
+
+    @precondition(lambda self: self.touchable())
+    @rule(data=st.data(), ticks=st.sampled_from([0, 0, 1, -1]))
+    def touch(self, data, ticks):
+        """Prices come to exactly a level that waits, or a tick beside it."""
+        symbol, side, level = data.draw(st.sampled_from(self.touchable()))
+        mark = level - side.sign * self.spread + ticks * TICK
+        self.show({symbol: max(mark, TICK)})
 
     @rule(marks=st.dictionaries(symbols, gaps, min_size=1))
     def gap(self, marks):
