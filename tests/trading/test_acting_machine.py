@@ -408,6 +408,17 @@ class ActingEngineAndModel(RuleBasedStateMachine):
         self.fund_at(stamp, self.clock - ago)
         self.stamps.append(stamp)
 
+    @precondition(lambda self: self.state.positions)
+    @rule(data=st.data(), share=st.integers(60, 105))
+    def drain(self, data, share):
+        """Funding takes most of the wallet, or all of it: what was put up for a position is then no longer there."""
+        self.later()
+        symbol = data.draw(st.sampled_from(sorted(self.state.positions)))
+        held, mark = self.state.positions[symbol], self.state.marks[symbol]
+        rate = self.state.wallet * share / 100 / (held.quantity * mark)
+        stamp = Funding(at(self.clock), symbol, rate.quantize(D("1E-8")), mark)
+        self.fund_at(stamp, self.clock)
+
     @precondition(lambda self: self.stamps)
     @rule(data=st.data())
     def settle_again(self, data):
