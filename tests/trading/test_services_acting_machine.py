@@ -253,7 +253,7 @@ class ActingServicesMachine(ServicesMachine):
 
 @pytest.mark.django_db
 def test_the_services_keep_a_book_that_acts_whatever_happens():
-    examples = max(settings().max_examples // 4, 20)
+    examples = max(settings().max_examples // 5, 20)
 
     run_state_machine_as_test(
         ActingServicesMachine, settings=settings(max_examples=examples, stateful_step_count=20)
