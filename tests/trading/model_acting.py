@@ -139,12 +139,13 @@ class ActingAccount(Account):
     # --- the market -------------------------------------------------------------------------------
 
     def show(self, quotes: Mapping[str, Prices]) -> None:
-        """Mark all symbols (bid, ask, mark), look at the account as a whole, then symbol by symbol."""
+        """Mark all symbols (bid, ask, mark), look at the account as a whole, symbol by symbol, and as a whole."""
         self.marks |= {symbol: mark for symbol, (_, _, mark) in quotes.items()}
         self.liquidate()
         for symbol in sorted(quotes):
             bid, ask, _ = quotes[symbol]
             self._look(symbol, bid, ask)
+        self.liquidate()
 
     def settle(self, symbol: str, stamp: int, rate: Fraction, mark: Fraction) -> None:
         """Settle a funding stamp on what was held at it; one that is not later than the last changes nothing."""

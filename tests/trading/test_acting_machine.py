@@ -21,7 +21,6 @@ from trading.domain.acting import Funding, Ticks, act_on
 from trading.domain.engine import step
 from trading.domain.events import EndStatus, ExitsSet, OrderAsked, OrderEnded
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side, TimeInForce
-from trading.domain.liquidation import liquidate
 from trading.domain.maintenance import liquidation_price
 from trading.domain.margin import account_figures
 from trading.domain.outcome import FillCause, House, Outcome
@@ -215,12 +214,7 @@ class ActingEngineAndModel(RuleBasedStateMachine):
         if rejected:
             event("an order is rejected at its trigger")
         self.take(outcome)
-        if not self.state.positions and self.state.wallet < 0:
-            # A stop came after the look at the account, and cost more than funding had left; the next look makes it good.
-            event("a flat account owes")
-            covered = liquidate(self.state, self.rules, at=at(self.clock))
-            assert covered is not None
-            assert covered.state.wallet == 0
+        assert self.state.positions or self.state.wallet >= 0
         taken = any(fill.cause is FillCause.LIQUIDATION for fill in outcome.fills)
         if taken and self.rules.margin_mode is MarginMode.CROSS:
             assert account_figures(self.state).equity >= 0

@@ -126,7 +126,10 @@ def symbols_at_stake(state: AccountState) -> set[str]:
 
 
 def _on_ticks(state: AccountState, ticks: Ticks, rules: BookRules) -> Outcome:
-    """Mark all symbols first: cover is judged by the whole account at one instant."""
+    """Mark all symbols first: cover is judged by the whole account at one instant, and once more after what that set off.
+
+    A stop's loss and fee may leave a flat wallet below zero, which the insurance makes good.
+    """
     marks = {symbol: quote.mark for symbol, quote in ticks.quotes.items()}
     outcome = step(state, MarksSeen(ticks.at, marks), rules)
     if not rules.resting_orders:
@@ -142,7 +145,7 @@ def _on_ticks(state: AccountState, ticks: Ticks, rules: BookRules) -> Outcome:
                 ),
             )
         )
-    return outcome
+    return outcome.then(_covered(outcome.state, ticks.at, rules)) if outcome.fills else outcome
 
 
 def _on_bars(state: AccountState, bars: Bars, rules: BookRules) -> Outcome:
