@@ -40,7 +40,8 @@ def test_states_are_those_that_are_loaded_one_by_one():
     for key, state in states.items():
         account = book.accounts.get(pk=key)
         assert state == load_state(account, {}, is_numbered=False)
-    held, order = states[account_of(book, 2).pk].positions["XUSDT"], Order.objects.unfinished()[0]
+    held = states[account_of(book, 2).pk].positions["XUSDT"]
+    order = Order.objects.unfinished().filter(account__book=book).earliest("account__ordinal")
     assert (held.quantity, held.exits.stop_loss, held.trail_extreme) == (D(10), D(90), D("101.5"))
     assert order.client_order_id in states[order.account_id].orders
 
