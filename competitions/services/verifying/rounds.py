@@ -116,6 +116,16 @@ def turn_problems(
         yield from _arrival_problems(turn_name(key), row, round_, contract, boundaries)
 
 
+def link_problems(round_: Round) -> Iterator[str]:
+    """Yield the turns that hold another turn's decision; for a round that cannot be recomputed, maybe because of that."""
+    for turn in Turn.objects.filter(round=round_, decision__isnull=False).select_related(
+        "decision"
+    ):
+        found = turn.decision.turn_key if turn.decision else None
+        if found != turn.turn_key:
+            yield difference(turn_name(turn.turn_key), "decision", found, turn.turn_key)
+
+
 def _is_left_aside(row: Turn | None) -> bool:
     """Tell whether the turn ended without the decision that there is: it was read, and a crash came before it was settled."""
     return (

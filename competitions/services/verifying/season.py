@@ -49,6 +49,7 @@ from competitions.services.verifying.ledger import LedgerCheck
 from competitions.services.verifying.report import VerifyReport
 from competitions.services.verifying.rounds import (
     leg_problems,
+    link_problems,
     round_problems,
     slot_problems,
     timing_problems,
@@ -115,13 +116,15 @@ class Run:
     edge: Edge
     place: int = 0
 
-    def tell(self, problems: Iterable[str]) -> None:
-        """Keep the problems; where a record cannot be read, that is one."""
+    def tell(self, problems: Iterable[str]) -> bool:
+        """Keep the problems; where a record cannot be read, that is one, and the rest was not looked at: then return False."""
         try:
             for problem in problems:
                 self.report.problems.append(problem)
         except UNREADABLE as error:
             self.report.problems.append(f"a record cannot be read: {error!r}")
+            return False
+        return True
 
 
 def verify_season(competition: Competition) -> VerifyReport:
@@ -239,7 +242,8 @@ def _verify_round(run: Run, round_: Round) -> None:
     run.tell(text_problems(round_))
     run.tell(order_problems(round_))
     run.tell(answer_problems(round_, run.contract))
-    run.tell(_round_differences(run, round_, acts))
+    if not run.tell(_round_differences(run, round_, acts)):
+        run.tell(link_problems(round_))
     run.tell(run.ledger.piece())
 
 
