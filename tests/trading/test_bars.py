@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from marketdata.domain.facts import Timeframe
 from tests.trading.builders import D, at, buy, funded, make_rules, quote, sell, spec
-from tests.trading.resting import bar, holding, rest, told
+from tests.trading.resting import bar, candle, holding, rest, told
+from trading.domain.acting import Bars, act_on
 from trading.domain.intents import Exits, OrderKind
 from trading.domain.outcome import ExitName, FillCause, OrderStatus, Outcome
-from trading.domain.resting.bars import walk_bar, walk_bars
+from trading.domain.resting.bars import walk_bar
 from trading.domain.resting.quotes import walk_quote
 
 RULES = make_rules(fee_bps_maker=D(2))
@@ -282,9 +284,14 @@ def test_a_quote_sells_on_its_bid_and_buys_on_its_ask():
 def test_bars_of_several_symbols_are_walked_by_symbol():
     state = holding(RULES, "10", symbol="YUSDT", stop_loss="95")
     state = holding(RULES, "10", symbol="XUSDT", stop_loss="95", state=state)
-    bars = [bar("100 100 95 95", symbol) for symbol in ("YUSDT", "XUSDT")]
+    resting = replace(RULES, resting_orders=True)
+    fell = (Timeframe.M1, [candle("100 100 95 95")])
+    orders = (("YUSDT", "XUSDT"), ("XUSDT", "YUSDT"))
 
-    outcome = walk_bars(state, bars, RULES)
+    first, second = (
+        act_on(state, Bars(at(1), at(2), dict.fromkeys(symbols, fell)), resting)
+        for symbols in orders
+    )
 
-    assert [fill.symbol for fill in outcome.fills] == ["XUSDT", "YUSDT"]
-    assert outcome == walk_bars(state, reversed(bars), RULES)
+    assert [fill.symbol for fill in first.fills] == ["XUSDT", "YUSDT"]
+    assert first == second

@@ -9,16 +9,17 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketdata.domain.facts import Candle
+from marketdata.domain.facts import Candle, Timeframe
 from tests.trading.builders import D, at, buy, funded, make_rules, sell
 from tests.trading.resting import holding, try_rest
+from trading.domain.acting import Bars, act_on
 from trading.domain.denials import Denial
 from trading.domain.events import BarClosed, FundingSettled
 from trading.domain.funding import settle_funding
 from trading.domain.intents import Exits, OrderIntent, OrderKind, Side
 from trading.domain.margin import account_figures
 from trading.domain.outcome import ExitName, Outcome
-from trading.domain.resting.bars import walk_bar, walk_bars
+from trading.domain.resting.bars import walk_bar
 from trading.domain.resting.triggers import Trail, followed, trail_trigger
 from trading.domain.state import AccountState
 
@@ -219,9 +220,17 @@ def test_equal_events_of_different_symbols_may_come_in_any_order(bars, stops, or
     for symbol in SYMBOLS:
         state = holding(RULES, "10", symbol=symbol, state=state, stop_loss=str(stops[symbol]))
     events = {symbol: BarClosed(symbol, bars[symbol]) for symbol in SYMBOLS}
-    in_turn = [events[symbol] for symbol in order]
 
-    assert walk_bars(state, in_turn, RULES) == walk_bars(state, events.values(), RULES)
+    resting = replace(RULES, resting_orders=True)
+    first, second = (
+        act_on(
+            state,
+            Bars(at(1), at(9), {symbol: (Timeframe.M1, [bars[symbol]]) for symbol in symbols}),
+            resting,
+        )
+        for symbols in (order, SYMBOLS)
+    )
+    assert first == second
 
     def one_by_one(symbols) -> AccountState:
         reached = state

@@ -42,11 +42,6 @@ def lock_book(book_id: uuid.UUID) -> Book:
     return (found.filter(_Gate(Value(str(book_id)))) if _has_gates() else found).get()
 
 
-def share_book(book_id: uuid.UUID) -> Book:
-    """Return the book, locked against changes of its state; orders of other accounts go on."""
-    return _shared(Book.objects.filter(pk=book_id), Value(str(book_id)))
-
-
 def lock_to_trade(account_id: uuid.UUID) -> Account:
     """Return the account, locked, with its book, shared."""
     return _locked_with_book(Account.objects.filter(pk=account_id))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from trading.domain.events import BarClosed
 from trading.domain.money import exact
 from trading.domain.outcome import Outcome
@@ -48,18 +46,3 @@ def walk_bar(
     )
     opened = take_look(state, gap)
     return opened.then(take_look(opened.state, whole))
-
-
-@exact
-def walk_bars(
-    state: AccountState,
-    bars: Iterable[BarClosed],
-    rules: BookRules,
-    *,
-    liquidate: Liquidation = never,
-) -> Outcome:
-    """Return the account after bars of several symbols that closed together: by symbol, whatever order they come in."""
-    outcome = Outcome(state=state)
-    for bar in sorted(bars, key=lambda bar: (bar.closed_at, bar.symbol)):
-        outcome = outcome.then(walk_bar(outcome.state, bar, rules, liquidate=liquidate))
-    return outcome
